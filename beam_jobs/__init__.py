@@ -1,0 +1,1 @@
+"""Thin Apache Beam: shards to do, one function a shard, and the count."""

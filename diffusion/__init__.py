@@ -1,0 +1,1 @@
+"""The Noise2Music cascade: five 1-D U-Nets, schedules, sampler, training, generation."""

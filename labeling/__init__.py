@@ -1,0 +1,1 @@
+"""The joint embedder, caption search, the inverse-frequency draw and the report."""

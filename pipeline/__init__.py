@@ -1,0 +1,1 @@
+"""Records, ids, decoding, cutting, the shard format, plan, manifest, verify and the dataset reader."""

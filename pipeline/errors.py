@@ -1,0 +1,66 @@
+"""What can go wrong, as a tree.
+
+    CratedigError            shown as one line, exit code 2; the message gives value, expectation and remedy
+    +-- BadInput             what the user gave cannot be used: path, manifest, option, audio folder
+    +-- CrateMismatch        the crate on disk was made by another version, configuration or plan
+    +-- EmbedderProblem      a model that cannot be loaded or must not be trusted
+    +-- VocabularyProblem    a caption vocabulary that cannot be used
+    +-- IndexMismatch        embeddings of one model met with another's
+    +-- RunFailed            the work ended, and its result is not to be used as it stands
+        +-- TooManyRejects   more was left out than the run allows
+        +-- VerifyFailed     the proof that nothing was lost does not hold
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadInput",
+    "CrateMismatch",
+    "CratedigError",
+    "EmbedderProblem",
+    "IndexMismatch",
+    "RunFailed",
+    "TooManyRejects",
+    "VerifyFailed",
+    "VocabularyProblem",
+]
+
+
+class CratedigError(Exception):
+    """Base of every error that a user can mend; printed as one line, without a traceback."""
+
+    exit_code = 2
+
+
+class BadInput(CratedigError):
+    """What the user handed in cannot be used."""
+
+
+class CrateMismatch(CratedigError):
+    """The crate in the output place does not fit what is asked of it."""
+
+
+class EmbedderProblem(CratedigError):
+    """A model folder that cannot be loaded, or whose embeddings cannot be trusted."""
+
+
+class VocabularyProblem(CratedigError):
+    """A vocabulary file that cannot be used for what is asked."""
+
+
+class IndexMismatch(CratedigError):
+    """Embeddings of one model met with those of another."""
+
+
+class RunFailed(CratedigError):
+    """A run came to its end without a usable result."""
+
+    exit_code = 1
+
+
+class TooManyRejects(RunFailed):
+    """More was left out than the run allows."""
+
+
+class VerifyFailed(RunFailed):
+    """The crate does not hold what its plan promised."""

@@ -1,0 +1,164 @@
+"""Reading and writing whole files, local or by fsspec URL: a name appears only when its content is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import posixpath
+import uuid
+from collections.abc import Iterator
+from typing import IO, Any
+
+import fsspec
+
+from pipeline.errors import BadInput, RunFailed
+
+__all__ = ["HashingFile", "Storage"]
+
+
+class HashingFile:
+    """A write-only file that hashes what passes through, so that a shard is never read again for its sha256."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self._sha256.update(view)
+        self.size += view.nbytes
+        self._raw.write(view)
+        return view.nbytes
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None:
+        self._raw.flush()
+
+    def close(self) -> None:
+        self.closed = True
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+
+class Storage:
+    """A folder, local or remote. Names are relative, with forward slashes."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.fs, self.root = fsspec.core.url_to_fs(os.fspath(root))
+        self.url = os.fspath(root)
+        self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
+
+    def path(self, name: str) -> str:
+        """Full path in the file system (without its protocol)."""
+        return posixpath.join(self.root, name) if name else str(self.root)
+
+    def exists(self, name: str = "") -> bool:
+        return bool(self.fs.exists(self.path(name)))
+
+    def list(self, folder: str, suffix: str = "") -> list[str]:
+        """File names in `folder` that end in `suffix`, sorted; nothing where there is no such folder."""
+        try:
+            found = self.fs.ls(self.path(folder), detail=False, refresh=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(n for n in (posixpath.basename(p.rstrip("/")) for p in found) if n.endswith(suffix))
+
+    def open(self, name: str) -> IO[bytes]:
+        return self.fs.open(self.path(name), "rb")  # type: ignore[no-any-return]
+
+    def read_bytes(self, name: str) -> bytes:
+        with self.open(name) as file:
+            return file.read()
+
+    def read_json(self, name: str) -> Any:
+        try:
+            return json.loads(self.read_bytes(name))
+        except ValueError as error:
+            raise BadInput(f"{self.url}/{name} is not valid JSON ({error}); it was damaged after it was written") from error
+
+    def size(self, name: str) -> int:
+        return int(self.fs.size(self.path(name)))
+
+    def sha256(self, name: str) -> str:
+        digest = hashlib.sha256()
+        with self.open(name) as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def remove(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm(self.path(name), recursive=True)
+
+    @contextlib.contextmanager
+    def write(self, name: str) -> Iterator[HashingFile]:
+        """A file that takes its name only when the block ends well; nothing is left of it when it does not."""
+        final = self.path(name)
+        temporary = posixpath.join(posixpath.dirname(final), f".tmp-{uuid.uuid4().hex}")
+        try:
+            self.fs.makedirs(posixpath.dirname(final), exist_ok=True)
+            with self.fs.open(temporary, "wb") as raw:
+                file = HashingFile(raw)
+                yield file
+                raw.flush()
+                if self.is_local:
+                    os.fsync(raw.fileno())
+            if self.is_local:
+                os.replace(temporary, final)
+            else:
+                self.fs.mv(temporary, final)
+        except OSError as error:
+            self._discard(temporary)
+            raise _explained(error, final) from error
+        except BaseException:
+            self._discard(temporary)
+            raise
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        with self.write(name) as file:
+            file.write(data)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Sorted keys and a newline at the end: the same value is the same bytes."""
+        self.write_bytes(name, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+    def sweep(self, folder: str) -> int:
+        """Remove what interrupted writers left in `folder`; returns how many files that were."""
+        stale = [n for n in self.list(folder) if n.startswith(".tmp-")]
+        for name in stale:
+            self.remove(posixpath.join(folder, name))
+        return len(stale)
+
+    def _discard(self, path: str) -> None:
+        with contextlib.suppress(Exception):
+            self.fs.rm(path)
+
+
+def _explained(error: OSError, path: str) -> Exception:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RunFailed(
+            f"no space left for {path}; what is finished is safe: free some space and run the same command again"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return BadInput(f"{path} cannot be written ({error.strerror}); give an output folder that you may write to")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return BadInput(f"{path} cannot be written: a part of that path is a file; give another output folder")
+    return error

@@ -1,0 +1,1 @@
+"""Caption vocabularies: import, generation, cleaning, provenance."""
