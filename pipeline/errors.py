@@ -1,14 +1,14 @@
 """What can go wrong, as a tree.
 
-    CratedigError            shown as one line, exit code 2; the message gives value, expectation and remedy
-    +-- BadInput             what the user gave cannot be used: path, manifest, option, audio folder
-    +-- CrateMismatch        the crate on disk was made by another version, configuration or plan
-    +-- EmbedderProblem      a model that cannot be loaded or must not be trusted
-    +-- VocabularyProblem    a caption vocabulary that cannot be used
-    +-- IndexMismatch        embeddings of one model met with another's
-    +-- RunFailed            the work ended, and its result is not to be used as it stands
-        +-- TooManyRejects   more was left out than the run allows
-        +-- VerifyFailed     the proof that nothing was lost does not hold
+CratedigError            shown as one line, exit code 2; the message gives value, expectation and remedy
++-- BadInput             what the user gave cannot be used: path, manifest, option, audio folder
++-- CrateMismatch        the crate on disk was made by another version, configuration or plan
++-- EmbedderProblem      a model that cannot be loaded or must not be trusted
++-- VocabularyProblem    a caption vocabulary that cannot be used
++-- IndexMismatch        embeddings of one model met with another's
++-- RunFailed            the work ended, and its result is not to be used as it stands
+    +-- TooManyRejects   more was left out than the run allows
+    +-- VerifyFailed     the proof that nothing was lost does not hold
 """
 
 from __future__ import annotations

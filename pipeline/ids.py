@@ -65,9 +65,7 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def draw_uniform(
-    seed: int, clip_B1: NDArray[np.uint64], caption_BK: NDArray[np.uint64]
-) -> NDArray[np.float64]:
+def draw_uniform(seed: int, clip_B1: NDArray[np.uint64], caption_BK: NDArray[np.uint64]) -> NDArray[np.float64]:
     """A uniform number in (0, 1) for each (run seed, clip, caption), the same wherever and whenever it is asked.
 
     `clip_B1` and `caption_BK` are 64-bit ids that broadcast; the result has their joint shape.

@@ -92,7 +92,9 @@ class Storage:
         try:
             return json.loads(self.read_bytes(name))
         except ValueError as error:
-            raise BadInput(f"{self.url}/{name} is not valid JSON ({error}); it was damaged after it was written") from error
+            raise BadInput(
+                f"{self.url}/{name} is not valid JSON ({error}); it was damaged after it was written"
+            ) from error
 
     def size(self, name: str) -> int:
         return int(self.fs.size(self.path(name)))
