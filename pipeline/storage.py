@@ -82,7 +82,7 @@ class Storage:
         return sorted(n for n in (posixpath.basename(p.rstrip("/")) for p in found) if n.endswith(suffix))
 
     def open(self, name: str) -> IO[bytes]:
-        return self.fs.open(self.path(name), "rb")  # type: ignore[no-any-return]
+        return self.fs.open(self.path(name), "rb")
 
     def read_bytes(self, name: str) -> bytes:
         with self.open(name) as file:
