@@ -24,6 +24,8 @@ class Track:
     artist: str = ""
     tags: tuple[str, ...] = ()
     licence: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
+    """Further columns of the manifest, as (name, value)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +103,14 @@ class Reject:
 
     track_id: str
     key: str
-    path: str
     level: str
     """`track`: nothing of it was written for this reason; `clip`: one clip of it was left out."""
     stage: str
-    """`read`, `decode`, `cut`, `quality`."""
+    """`read`, `decode`, `cut`, `quality`, `embed`."""
     reason: str
     detail: str
+    index: int | None = None
+    """Of the clip in its track; None for a whole track."""
     start_s: float | None = None
     duration_s: float | None = None
 

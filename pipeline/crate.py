@@ -1,0 +1,166 @@
+"""A crate: the folder that holds a plan, its clips, rejects and labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.config import FORMAT_VERSION, ClipsConfig
+from pipeline.errors import BadInput, CrateMismatch
+from pipeline.ids import content_hash
+from pipeline.listing import Listing
+from pipeline.plan import PlanSummary, plan_hash, shard_count, write_plan
+from pipeline.records import EmbedderCard
+from pipeline.shards import is_done, part_name
+from pipeline.storage import Storage
+
+__all__ = ["CLIPS", "LABELS", "REJECTS", "Crate"]
+
+CLIPS, REJECTS, LABELS = "clips", "rejects", "labels"
+_HEADER = "crate.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crate:
+    """What determines a crate's content, and where it lies."""
+
+    storage: Storage
+    config: ClipsConfig
+    embedder: EmbedderCard
+    plan: PlanSummary
+    listed: Mapping[str, Any]
+    """Where the input was, and what of it was no track; for people, not for identity."""
+
+    @property
+    def clips_hash(self) -> str:
+        """Of everything that determines the bytes of the clips: stands in each shard's marker."""
+        return content_hash(
+            {
+                "format": FORMAT_VERSION,
+                "config": self.config.hash(),
+                "embedder": self.embedder.weights_hash,
+                "plan": self.plan.hash,
+            }
+        )
+
+    @property
+    def shards(self) -> range:
+        return range(self.plan.shards)
+
+    def clips_part(self, index: int) -> str:
+        return part_name(CLIPS, index, self.plan.shards)
+
+    def rejects_part(self, index: int) -> str:
+        return part_name(REJECTS, index, self.plan.shards)
+
+    def clips_done(self, index: int) -> bool:
+        return is_done(self.storage, CLIPS, index, self.plan.shards, self.clips_hash)
+
+    def require_clips(self) -> None:
+        """Raises CrateMismatch where a shard of clips is missing or belongs to another configuration."""
+        missing = [index for index in self.shards if not self.clips_done(index)]
+        if missing:
+            raise CrateMismatch(
+                f"{self.storage.url} has {self.plan.shards - len(missing)} of {self.plan.shards} shards of clips "
+                f"(shard {missing[0]} is the first one missing); finish them first: cratedig clips {self.storage.url}"
+            )
+
+    @classmethod
+    def create(
+        cls,
+        root: str | os.PathLike[str],
+        listing: Listing,
+        config: ClipsConfig,
+        embedder: EmbedderCard,
+        *,
+        tracks_per_shard: int | None = None,
+    ) -> Crate:
+        """Plan a crate at `root`, or take up the very same one that was begun there.
+
+        Raises CrateMismatch where another crate lies there, BadInput where something else does.
+        """
+        storage = Storage(root)
+        shards = shard_count(len(listing.tracks), tracks_per_shard)
+        plan = PlanSummary(tracks=len(listing.tracks), shards=shards, hash=plan_hash(listing, shards))
+        listed = {
+            "source": listing.source,
+            "ignored": dict(listing.ignored),
+            "repeated_rows": listing.repeated_rows,
+        }
+        crate = cls(storage=storage, config=config, embedder=embedder, plan=plan, listed=listed)
+        if storage.exists(_HEADER):
+            _refuse_other(cls.open(root), crate)
+            return crate
+        if names := [name for name in storage.list("") if not name.startswith(".")]:
+            raise BadInput(
+                f"{storage.url} is not empty and no crate (it holds {names[0]!r}); give --out a new or empty folder"
+            )
+        write_plan(storage, listing, shards)
+        storage.write_json(_HEADER, crate._header())
+        return crate
+
+    @classmethod
+    def open(cls, root: str | os.PathLike[str]) -> Crate:
+        """Raises BadInput where there is no crate, CrateMismatch for one of another format version."""
+        storage = Storage(root)
+        if not storage.exists(_HEADER):
+            raise BadInput(
+                f"{storage.url} is not a crate (no {_HEADER} in it); make one: cratedig mine INPUT --out CRATE"
+            )
+        header = storage.read_json(_HEADER)
+        found = header.get("format_version") if isinstance(header, dict) else None
+        if found != FORMAT_VERSION:
+            raise CrateMismatch(
+                f"{storage.url} has crate format {found!r}, this cratedig reads and writes {FORMAT_VERSION}; "
+                "use the version that made it, or mine into another folder"
+            )
+        try:
+            return cls(
+                storage=storage,
+                config=ClipsConfig.model_validate(header["config"]),
+                embedder=EmbedderCard(**header["embedder"]),
+                plan=PlanSummary(**header["plan"]),
+                listed=header["listed"],
+            )
+        except (KeyError, TypeError, ValidationError) as error:
+            raise CrateMismatch(
+                f"{storage.url}/{_HEADER} cannot be understood ({str(error).splitlines()[0]}); restore it, "
+                "or mine into another folder"
+            ) from error
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "format_version": FORMAT_VERSION,
+            "config": self.config.model_dump(mode="json"),
+            "embedder": self.embedder.as_dict(),
+            "plan": {"tracks": self.plan.tracks, "shards": self.plan.shards, "hash": self.plan.hash},
+            "listed": dict(self.listed),
+        }
+
+
+def _refuse_other(found: Crate, wanted: Crate) -> None:
+    if found.clips_hash == wanted.clips_hash:
+        return
+    if found.config.hash() != wanted.config.hash():
+        old, new = found.config.model_dump(mode="json"), wanted.config.model_dump(mode="json")
+        name = next(name for name in new if old.get(name) != new[name])
+        what = f"was made with {name}={old.get(name)!r}, asked for is {new[name]!r}"
+    elif found.embedder.weights_hash != wanted.embedder.weights_hash:
+        what = (
+            f"was embedded by {found.embedder.name} ({found.embedder.weights_hash[:12]}), asked for is "
+            f"{wanted.embedder.name} ({wanted.embedder.weights_hash[:12]})"
+        )
+    else:
+        what = (
+            f"was planned from {found.plan.tracks} tracks in {found.plan.shards} shards, the input now gives "
+            f"{wanted.plan.tracks} in {wanted.plan.shards}"
+            + (" with other names or metadata" if found.plan.tracks == wanted.plan.tracks else "")
+        )
+    raise CrateMismatch(
+        f"the crate at {found.storage.url} {what}; use the same input and settings to continue it, "
+        "or give --out another folder"
+    )

@@ -1,0 +1,116 @@
+"""One shard on disk: Parquet parts written under a temporary name, and a marker that is written last.
+
+A shard counts as done when its marker carries the hash of what was asked for and every file it names is there with
+its size. `verify` also reads the files and compares their sha256.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.records import ShardReport
+from pipeline.storage import HashingFile, Storage
+
+__all__ = ["ROW_GROUP_ROWS", "ShardWriter", "is_done", "marker_name", "part_name", "read_marker", "write_marker"]
+
+ROW_GROUP_ROWS = 96
+"""About 100 rows of audio a group, so that a reader can take a slice without the whole file."""
+
+
+def part_name(folder: str, index: int, count: int, suffix: str = "parquet") -> str:
+    """`clips/part-00007-of-00128.parquet`."""
+    return f"{folder}/part-{index:05d}-of-{count:05d}.{suffix}"
+
+
+def marker_name(folder: str, index: int, count: int) -> str:
+    """The file that says that a shard is finished."""
+    return part_name(folder, index, count, "done.json")
+
+
+class ShardWriter:
+    """Rows to one Parquet file in groups of fixed size; media columns are stored as they are."""
+
+    def __init__(self, file: HashingFile, schema: pa.Schema, *, media: Iterable[str] = ()) -> None:
+        self._schema = schema
+        self._rows: list[Mapping[str, Any]] = []
+        leaves = [f"{name}.bytes" for name in media]
+        plain = [name for name in schema.names if name not in set(media)]
+        compression = dict.fromkeys(leaves, "none") | dict.fromkeys(_leaf_names(schema, plain), "zstd")
+        compression |= {f"{name}.path": "zstd" for name in media}
+        self._writer = pq.ParquetWriter(
+            file,
+            schema,
+            compression=compression,
+            use_dictionary=[n for n in _leaf_names(schema, plain) if not n.startswith("embedding")],
+            write_statistics=[n for n in plain if not pa.types.is_nested(schema.field(n).type)],
+        )
+        self.rows = 0
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._rows.extend(rows)
+        while len(self._rows) >= ROW_GROUP_ROWS:
+            self._flush(ROW_GROUP_ROWS)
+
+    def close(self) -> None:
+        if self._rows:
+            self._flush(len(self._rows))
+        self._writer.close()
+
+    def _flush(self, rows: int) -> None:
+        batch, self._rows = self._rows[:rows], self._rows[rows:]
+        self._writer.write_table(pa.Table.from_pylist(batch, schema=self._schema))
+        self.rows += rows
+
+
+def _leaf_names(schema: pa.Schema, columns: Iterable[str]) -> list[str]:
+    """Parquet's names of the leaf columns below `columns`."""
+
+    def leaves(prefix: str, kind: pa.DataType) -> Iterable[str]:
+        if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+            yield from leaves(f"{prefix}.list.element", kind.value_type)
+        elif pa.types.is_struct(kind):
+            for field in kind:
+                yield from leaves(f"{prefix}.{field.name}", field.type)
+        else:
+            yield prefix
+
+    return [leaf for name in columns for leaf in leaves(name, schema.field(name).type)]
+
+
+def write_marker(
+    storage: Storage,
+    folder: str,
+    count: int,
+    report: ShardReport,
+    *,
+    run_hash: str,
+    files: Mapping[str, HashingFile],
+) -> None:
+    """The last act of a shard. `files` maps names below the crate's root to what was written."""
+    marker = asdict(report) | {
+        "run_hash": run_hash,
+        "files": {name: {"sha256": file.sha256, "bytes": file.size} for name, file in sorted(files.items())},
+    }
+    storage.write_json(marker_name(folder, report.shard, count), marker)
+
+
+def read_marker(storage: Storage, folder: str, index: int, count: int) -> dict[str, Any] | None:
+    """The marker's content, or None where the shard was never finished."""
+    name = marker_name(folder, index, count)
+    if not storage.exists(name):
+        return None
+    marker: dict[str, Any] = storage.read_json(name)
+    return marker
+
+
+def is_done(storage: Storage, folder: str, index: int, count: int, run_hash: str) -> bool:
+    """Whether the shard is finished, for this very configuration, and its files are there in full length."""
+    marker = read_marker(storage, folder, index, count)
+    if marker is None or marker.get("run_hash") != run_hash:
+        return False
+    return all(storage.exists(name) and storage.size(name) == f["bytes"] for name, f in marker["files"].items())
