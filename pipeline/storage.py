@@ -111,8 +111,11 @@ class Storage:
             self.fs.rm(self.path(name), recursive=True)
 
     @contextlib.contextmanager
-    def write(self, name: str) -> Iterator[HashingFile]:
-        """A file that takes its name only when the block ends well; nothing is left of it when it does not."""
+    def write(self, name: str, *, durable: bool = True) -> Iterator[HashingFile]:
+        """A file that takes its name only when the block ends well; nothing is left of it when it does not.
+
+        durable: on the disk, not in its cache, before it takes its name (local files only).
+        """
         final = self.path(name)
         temporary = posixpath.join(posixpath.dirname(final), f".tmp-{uuid.uuid4().hex}")
         try:
@@ -121,7 +124,7 @@ class Storage:
                 file = HashingFile(raw)
                 yield file
                 raw.flush()
-                if self.is_local:
+                if self.is_local and durable:
                     os.fsync(raw.fileno())
             if self.is_local:
                 os.replace(temporary, final)
@@ -138,9 +141,10 @@ class Storage:
         with self.write(name) as file:
             file.write(data)
 
-    def write_json(self, name: str, value: Any) -> None:
+    def write_json(self, name: str, value: Any, *, durable: bool = True) -> None:
         """Sorted keys and a newline at the end: the same value is the same bytes."""
-        self.write_bytes(name, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+        with self.write(name, durable=durable) as file:
+            file.write((json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
     def sweep(self, folder: str) -> int:
         """Remove what interrupted writers left in `folder`; returns how many files that were."""

@@ -1,0 +1,257 @@
+"""Runs a job to its end: on this machine in lanes, or on any Beam runner; what fails is tried again, within bounds."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shlex
+import signal
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+from beam_jobs.job import ShardJob
+from pipeline.errors import BadInput, RunFailed
+from pipeline.progress import Failure, progress_folder, read_failure, read_heartbeats
+
+__all__ = ["Engine", "run_job"]
+
+_TICK_S = 0.25
+_ORPHAN_GRACE_S = 2.0
+"""A runner that can tell its worker's death by itself gets this long to do so."""
+_SPAWN = multiprocessing.get_context("spawn")  # faiss and torch must not be forked after use
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """How work is carried out; nothing of it reaches the bytes."""
+
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    runner: str = "local"
+    """`local`, or the name of a Beam runner such as PortableRunner, FlinkRunner, DataflowRunner."""
+    beam_options: str = ""
+    """Beam's own options in one string, such as `--job_endpoint=localhost:8099 --environment_type=LOOPBACK`."""
+    attempts: int = 3
+    """A shard that has failed this often is set aside; the others go on."""
+    stall_s: float = 900.0
+    """A worker without a sign of life for so long is ended, and its shard tried again."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise BadInput(f"workers is {self.workers}; expected 1 or more")
+
+
+def run_job(job: ShardJob, engine: Engine, on_tick: Callable[[], None] = lambda: None) -> int:
+    """Do the shards of `job` that are not done; returns how many that were.
+
+    on_tick: called a few times a second while work goes on.
+    Raises RunFailed when a shard keeps failing, after all others are done; at once for an error that no second try
+    can mend.
+    """
+    storage = job.storage()
+    storage.remove(progress_folder(job.folder))
+    storage.sweep(job.folder)
+    todo = job.todo()
+    if todo:
+        try:
+            (_run_lanes if engine.runner == "local" else _run_beam)(job, engine, todo, on_tick)
+        finally:
+            storage.remove(progress_folder(job.folder))
+            storage.sweep(job.folder)
+    return len(todo)
+
+
+class _Ledger:
+    """Which shards failed, how often and with what words."""
+
+    def __init__(self, job: ShardJob, attempts: int) -> None:
+        self._job, self._attempts = job, attempts
+        self._failures: Counter[int | None] = Counter()
+        self._words: dict[int | None, str] = {}
+
+    def record(self, shard: int | None, otherwise: str) -> bool:
+        """Note a failure; True when the shard is to be tried again. Raises RunFailed where that is pointless."""
+        failure = read_failure(self._job.storage(), self._job.folder, shard) or Failure(
+            message=otherwise, final=False, traceback=""
+        )
+        if failure.final:
+            raise RunFailed(failure.message)
+        self._failures[shard] += 1
+        self._words[shard] = failure.message
+        if self._failures[shard] < self._attempts:
+            return True
+        if shard is None:
+            raise RunFailed(
+                f"workers of {self._job.folder} end before they begin, {self._attempts} times: {failure.message}"
+            )
+        return False
+
+    def close(self) -> None:
+        given_up = sorted(s for s, n in self._failures.items() if s is not None and n >= self._attempts)
+        if given_up:
+            first = given_up[0]
+            raise RunFailed(
+                f"{len(given_up)} of {self._job.shard_count} shards of {self._job.folder} failed {self._attempts} "
+                f"times each; shard {first}: {self._words[first]}. All others are done; run the same command again "
+                "to try these"
+            )
+
+
+class _Lane:
+    """One worker process and the shard it has."""
+
+    def __init__(self, job: ShardJob) -> None:
+        from beam_jobs.lane import lane_main
+
+        self.line, theirs = _SPAWN.Pipe()
+        self.process = _SPAWN.Process(target=lane_main, args=(theirs, job), daemon=False)
+        self.process.start()
+        theirs.close()
+        self.shard: int | None = None
+        self.since = time.time()
+
+    def give(self, shard: int) -> None:
+        self.shard, self.since = shard, time.time()
+        self.line.send_bytes(str(shard).encode())
+
+    def end(self) -> None:
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join()
+        self.line.close()
+
+    def last_words(self) -> str:
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            return f"its worker was ended by {signal.Signals(-code).name} (out of memory, perhaps)"
+        return f"its worker ended with exit code {code}"
+
+
+def _run_lanes(job: ShardJob, engine: Engine, todo: list[int], on_tick: Callable[[], None]) -> None:
+    queue = deque(todo)
+    ledger = _Ledger(job, engine.attempts)
+    lanes: list[_Lane] = []
+    next_stall_check = time.monotonic() + 5
+    try:
+        while queue or lanes:
+            while queue and len(lanes) < min(
+                engine.workers, len(queue) + sum(lane.shard is not None for lane in lanes)
+            ):
+                lanes.append(_Lane(job))
+            lines: dict[Connection, _Lane] = {lane.line: lane for lane in lanes}
+            for line in wait(list(lines), timeout=_TICK_S):
+                lane = lines[line]  # type: ignore[index]
+                if not _answer(lane, queue):
+                    lane.process.join(timeout=10)
+                    lane.end()
+                    lanes.remove(lane)
+                    if (lane.process.exitcode != 0 or lane.shard is not None) and (
+                        ledger.record(lane.shard, lane.last_words()) and lane.shard is not None
+                    ):
+                        queue.append(lane.shard)
+            if time.monotonic() > next_stall_check:
+                next_stall_check = time.monotonic() + 5
+                _end_stalled(job, engine, lanes)
+            on_tick()
+    finally:
+        for lane in lanes:
+            lane.end()
+    ledger.close()
+
+
+def _answer(lane: _Lane, queue: deque[int]) -> bool:
+    """Hand the lane its next shard; False when it has ended."""
+    try:
+        lane.line.recv_bytes()
+        lane.shard = None
+        if queue:
+            lane.give(queue.popleft())
+        else:
+            lane.line.send_bytes(b"-1")
+    except (EOFError, OSError):
+        return False
+    return True
+
+
+def _end_stalled(job: ShardJob, engine: Engine, lanes: list[_Lane]) -> None:
+    beats = read_heartbeats(job.storage(), job.folder).beats
+    for lane in lanes:
+        if lane.shard is not None and time.time() - max(lane.since, beats.get(lane.shard, 0.0)) > engine.stall_s:
+            lane.process.kill()  # its line ends; the loop above records the failure
+
+
+def _run_beam(job: ShardJob, engine: Engine, todo: list[int], on_tick: Callable[[], None]) -> None:
+    """One Beam pipeline over all that is to do, in a process of its own, begun again on what is left."""
+    ledger = _Ledger(job, engine.attempts)
+    while todo:
+        process = _SPAWN.Process(target=_beam_main, args=(job, engine, todo))
+        process.start()
+        try:
+            suspects = _watch(process, job, engine, on_tick)
+        finally:
+            _end_group(process.pid)
+            process.join()
+        left = job.todo()
+        if not left:
+            return
+        if process.exitcode == 0:
+            raise RunFailed(f"{engine.runner} ended well but left shard {left[0]} of {job.folder} undone; run it again")
+        words = f"the pipeline on {engine.runner} ended without it (exit code {process.exitcode})"
+        blamed = [shard for shard in left if shard in suspects]
+        if not blamed and ledger.record(None, words):
+            blamed = []
+        todo = [shard for shard in left if shard not in blamed or ledger.record(shard, words)]
+    ledger.close()
+
+
+def _watch(process: SpawnProcess, job: ShardJob, engine: Engine, on_tick: Callable[[], None]) -> set[int]:
+    """Wait for the pipeline to end, or end it when a worker has died or nothing moves: runners may then hang for good.
+
+    Returns the shards that were in work at the end.
+    """
+    last_life, undone = time.time(), len(job.todo())
+    while process.is_alive():
+        process.join(timeout=_TICK_S)
+        on_tick()
+        signs = read_heartbeats(job.storage(), job.folder)
+        last_life = max([last_life, *signs.beats.values()])
+        if signs.orphans:
+            time.sleep(_ORPHAN_GRACE_S)
+            if read_heartbeats(job.storage(), job.folder).orphans:
+                return set(signs.orphans)
+        if time.time() - last_life > engine.stall_s:
+            if (left := len(job.todo())) == undone:
+                return set(signs.beats)
+            undone, last_life = left, time.time()
+    return set(read_heartbeats(job.storage(), job.folder).beats)
+
+
+def _end_group(pid: int | None) -> None:
+    if pid is not None:
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+
+def _beam_main(job: ShardJob, engine: Engine, todo: list[int]) -> None:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    from beam_jobs.job import run_shards
+    from pipeline.process import die_with_parent
+
+    os.setpgrp()  # so that the driver can end this process with all that it started
+    die_with_parent()
+    given = shlex.split(engine.beam_options)
+    # DirectRunner means FnApiRunner here: since Beam 2.6x it would first try to download another runner.
+    direct = engine.runner == "DirectRunner"
+    if direct and not any(option.startswith("--direct_") for option in given):
+        given += ["--direct_running_mode=multi_processing", f"--direct_num_workers={engine.workers}"]
+    options = PipelineOptions(given if direct else [f"--runner={engine.runner}", *given])
+    with beam.Pipeline(runner=FnApiRunner() if direct else None, options=options) as pipeline:
+        run_shards(pipeline, job, todo)

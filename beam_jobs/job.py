@@ -1,0 +1,78 @@
+"""What a job is: shards, each of which one function turns into one finished file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import apache_beam as beam
+
+from pipeline.progress import record_failure
+from pipeline.records import ShardReport
+from pipeline.storage import Storage
+
+__all__ = ["RunShard", "ShardJob", "ShardWorker", "run_shards"]
+
+
+class ShardWorker(Protocol):
+    """Holds what a process needs to work on shards: a model, a decoder, an index."""
+
+    def run(self, shard: int) -> ShardReport:
+        """Write the shard and its marker; the same bytes whoever runs it, and how often."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ShardJob(Protocol):
+    """A picklable description of the work; opening it loads what is heavy."""
+
+    @property
+    def folder(self) -> str:
+        """Where the shards and their markers lie, below the crate's root; also the job's name."""
+        ...
+
+    @property
+    def shard_count(self) -> int: ...
+
+    def storage(self) -> Storage: ...
+
+    def todo(self) -> list[int]:
+        """Shards without a valid marker."""
+        ...
+
+    def open(self) -> ShardWorker: ...
+
+
+class RunShard(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
+    """Thin: opens the job in `setup`, calls one function, routes what comes back, leaves word of failures."""
+
+    def __init__(self, job: ShardJob) -> None:
+        self._job = job
+        self._worker: ShardWorker | None = None
+
+    def setup(self) -> None:
+        try:
+            self._worker = self._job.open()
+        except Exception as error:
+            record_failure(self._job.storage(), self._job.folder, None, error)
+            raise
+
+    def process(self, shard: int) -> Iterator[ShardReport]:
+        assert self._worker is not None, "Beam calls setup before process"
+        try:
+            report = self._worker.run(shard)
+        except Exception as error:
+            record_failure(self._job.storage(), self._job.folder, shard, error)
+            raise
+        yield report
+
+    def teardown(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+
+def run_shards(pipeline: Any, job: ShardJob, todo: list[int]) -> Any:
+    """The whole of a job on any Beam runner; linear, since some runners drop tagged outputs."""
+    return pipeline | "Shards" >> beam.Create(todo) | beam.Reshuffle() | job.folder >> beam.ParDo(RunShard(job))

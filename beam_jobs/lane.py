@@ -1,0 +1,52 @@
+"""A lane: one process of this machine, running the job's Beam step over the shards that the driver hands it.
+
+Beam's own local runner with several processes deals all shards out at the start, ends with the first worker that dies,
+and may hang when it does. A lane is a pipeline of its own whose source asks the driver for the next shard, so that a
+dead lane costs the shard it had and no other.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+
+import apache_beam as beam
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from beam_jobs.job import RunShard, ShardJob
+from pipeline.process import die_with_parent
+
+__all__ = ["lane_main"]
+
+_driver: Connection | None = None
+"""The lane's line to its driver; a process runs one lane."""
+
+
+class _AskDriver(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
+    """Yields shards until the driver has none; each is finished before the next is asked for (the steps are fused)."""
+
+    def process(self, _: int) -> Iterator[int]:
+        assert _driver is not None, "set before the pipeline starts"
+        while True:
+            _driver.send_bytes(b"next")
+            shard = int(_driver.recv_bytes())
+            if shard < 0:
+                return
+            yield shard
+
+
+def lane_main(driver: Connection, job: ShardJob) -> None:
+    """Runs in its own process until the driver has no more shards; exit code 1 where the job failed."""
+    global _driver
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
+    logging.disable(logging.CRITICAL)  # Beam logs each failure many times; `record_failure` keeps it once
+    _driver = driver
+    try:
+        with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+            _ = pipeline | beam.Create([0]) | beam.ParDo(_AskDriver()) | beam.ParDo(RunShard(job))
+    except Exception:
+        os._exit(1)
