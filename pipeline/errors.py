@@ -9,6 +9,8 @@ CratedigError            shown as one line, exit code 2; the message gives value
 +-- RunFailed            the work ended, and its result is not to be used as it stands
     +-- TooManyRejects   more was left out than the run allows
     +-- VerifyFailed     the proof that nothing was lost does not hold
+
+DecodeFailure            not shown but counted: one track cannot be used and becomes a reject
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ __all__ = [
     "BadInput",
     "CrateMismatch",
     "CratedigError",
+    "DecodeFailure",
     "EmbedderProblem",
     "IndexMismatch",
     "RunFailed",
@@ -64,3 +67,23 @@ class TooManyRejects(RunFailed):
 
 class VerifyFailed(RunFailed):
     """The crate does not hold what its plan promised."""
+
+
+class DecodeFailure(Exception):
+    """One track cannot be used; the run goes on without it."""
+
+    def __init__(self, reason: str, detail: str, *, stage: str = "decode") -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        """A fixed word, such as `truncated`; rejects are counted by it."""
+        self.detail = detail
+        """What was found and what was expected."""
+        self.stage = stage
+        """`read` or `decode`."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _decode_failure, (self.reason, self.detail, self.stage)
+
+
+def _decode_failure(reason: str, detail: str, stage: str) -> DecodeFailure:
+    return DecodeFailure(reason, detail, stage=stage)
