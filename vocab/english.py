@@ -11,7 +11,9 @@ _VOWEL_SOUND = re.compile(
     r"(?!(?:uku|uni[^nm]|use|usu|uti|eu|ew|once\b|one\b|one-))[aeiou]|8|11\b|18\b|honest|hour|r&b\b|edm\b|mpb\b|fm\b|lp\b",
     re.IGNORECASE,
 )
-_DOUBLED = frozenset("strum hum run drop tap chug sit step thrum cut drip set begin grab hit slap snap spin stab".split())
+_DOUBLED = frozenset(
+    "strum hum run drop tap chug sit step thrum cut drip set begin grab hit slap snap spin stab".split()
+)
 _MARK = re.compile(r"@a (?=(\S+))")
 
 
@@ -61,8 +63,8 @@ def join_and(items: Sequence[str]) -> str:
 
 def sentence(text: str) -> str:
     """Resolve the `@a` marks (a or an, by the word that follows), one space between words, capital first, full stop."""
-    text = _MARK.sub(lambda found: with_article(found.group(1)).split(" ", 1)[0] + " ", text)
     text = " ".join(text.split()).replace(" ,", ",").rstrip(".") + "."
+    text = _MARK.sub(lambda found: with_article(found.group(1)).split(" ", 1)[0] + " ", text)
     for at, letter in enumerate(text):
         if letter.isalnum():
             return text[:at] + letter.upper() + text[at + 1 :]

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from random import Random
 
 from vocab.english import conjugate, gerund, sentence, with_article
-from vocab.lexicon import FACTS, stated_facts, with_implied
+from vocab.lexicon import FACTS, FAMILY_OF, group_of, stated_facts, with_implied
 from vocab.templates import LONG_FORMS, TAILS
 from vocab.words_feel import (
-    COMPATIBLE_MOODS,
+    DENSITY_WORDS,
     ENERGY_WORDS,
     FEELS,
     MOOD_WORDS,
@@ -28,7 +29,7 @@ from vocab.words_feel import (
     VOICE_LINES,
     VOICES,
 )
-from vocab.words_sound import BASS_LINES, GROOVES, INSTRUMENTS, LINES, QUALITIES, Instrument
+from vocab.words_sound import BASS_LINES, FAMILY_PHRASES, GROOVES, INSTRUMENTS, LINES, QUALITIES, Instrument
 from vocab.words_style import STYLES, Style
 
 __all__ = ["Scene", "draw_scene", "long_captions", "write_caption"]
@@ -40,6 +41,7 @@ _STYLED_SHARE = 0.8
 """Of scenes that have a style; the others are an instrument, or a few, on their own."""
 _TAIL_SHARE = 0.3
 _QUALITY_SHARE = 0.45
+_FAMILY_SHARE = 0.08
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +62,13 @@ class Scene:
     """Every fact that may be stated."""
 
 
-def long_captions(seed: int, count: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """`count` captions and the facts each states; number i depends on (seed, i) alone, repetitions are not removed."""
-    for index in range(count):
+def long_captions(seed: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Captions without end and the facts each states; number i depends on (seed, i) alone. Some come twice."""
+    for index in count():
         rng = Random(f"{seed}:{index}")
-        while True:
-            written = write_caption(draw_scene(rng), rng)
-            if written is not None:
-                break
+        scene = draw_scene(rng)
+        while (written := write_caption(scene, rng)) is None:
+            scene = draw_scene(rng)
         yield written
 
 
@@ -143,6 +144,7 @@ def _scene(
     truth = {f"tempo:{tempo}", f"mood:{mood}", *(part.fact for part in parts.values())}
     if style is not None:
         truth.update({f"style:{style.name}", *style.facts} & _KNOWN)
+        truth.update(f"mood:{name}" for name in ("groovy", "hypnotic") if name in style.moods)
     if energy != "plain":
         truth.add(f"energy:{energy}")
     if "drums" in parts:
@@ -150,6 +152,10 @@ def _scene(
     elif style is None or not style.drums:
         truth.add("drums:no")
     players = len(parts) + bool(voice)
+    if players <= 2 and energy != "high":
+        truth.add("density:sparse")
+    elif players >= 4 and energy == "high":
+        truth.add("density:busy")
     truth.add("ensemble:solo" if players == 1 else "ensemble:duo" if players == 2 else "ensemble:group")
     truth.update({"voice:sung", f"voice:{voice}", "family:voice"} if voice else {"voice:no"})
     if not voice and ("voice:sung" in truth or any(part.name == "choir" for part in parts.values())):
@@ -174,8 +180,7 @@ def write_caption(scene: Scene, rng: Random) -> tuple[str, tuple[str, ...]] | No
         return None
     form = rng.choice(forms)
     if rng.random() < _TAIL_SHARE:
-        slots = set(_SLOT.findall(form))
-        fitting = [tail for tail in TAILS if draft.can_fill(tail) and _can_follow(slots, tail)]
+        fitting = [tail for tail in TAILS if draft.can_fill(tail) and _can_follow(form, tail)]
         if fitting:
             form += rng.choice(fitting)
     text = sentence(draft.fill(form))
@@ -186,17 +191,17 @@ def write_caption(scene: Scene, rng: Random) -> tuple[str, tuple[str, ...]] | No
     return text, tuple(sorted((stated | draft.facts) & _KNOWN))
 
 
-def _can_follow(slots: set[str], tail: str) -> bool:
-    """A tail adds something new, and a sentence about one player alone takes no second one."""
-    roots = {slot.partition("_")[0] for slot in slots}
-    added = {slot.partition("_")[0] for slot in _SLOT.findall(tail)}
-    if {"tempo", "pace"} & roots:
-        added |= {"tempo", "pace"} & added
-        if {"tempo", "pace"} & added:
-            return False
+def _can_follow(form: str, tail: str) -> bool:
+    """A tail adds something new in other words; a sentence about one player alone takes no second one."""
+    roots = {_ROOTS.get(slot, slot.partition("_")[0]) for slot in _SLOT.findall(form)}
+    added = {_ROOTS.get(slot, slot.partition("_")[0]) for slot in _SLOT.findall(tail)}
+    opening = tail.split()[1]
     if {"alone", "pair"} & roots and added & {"bass", "drums", "pad"}:
         return False
-    return not roots & added
+    return not roots & added and f" {opening} " not in form
+
+
+_ROOTS = {"pace": "tempo"}
 
 
 def _repeats(words: list[str]) -> bool:
@@ -221,6 +226,8 @@ class _Draft:
     scene: Scene
     rng: Random
     facts: set[str] = field(default_factory=set)
+    named: dict[str, str] = field(default_factory=dict)
+    """Part -> the fact by which it was named: its instrument, or only its family."""
     plural: dict[str, bool] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
 
@@ -236,8 +243,10 @@ class _Draft:
             return _CONDITIONS[slot] in scene.truth
         root, _, how = slot.partition("_")
         if root in ("lead", "chords", "bass", "drums", "pad"):
-            return all(part in scene.parts for part in ("bass", "drums") if part in slot) and root in scene.parts and (
-                how != "bare" or not any(p.startswith(("+", "~")) for p in scene.parts[root].phrases)
+            return (
+                all(part in scene.parts for part in ("bass", "drums") if part in slot)
+                and root in scene.parts
+                and (how != "bare" or not any(p.startswith(("+", "~")) for p in scene.parts[root].phrases))
             )
         if root == "voice":
             return bool(scene.voice)
@@ -245,6 +254,8 @@ class _Draft:
             return scene.energy != "plain"
         if slot == "energy_high":
             return scene.energy == "high"
+        if slot == "density":
+            return not {"density:sparse", "density:busy"}.isdisjoint(scene.truth)
         if slot == "decade":
             return bool(scene.decade)
         if slot == "style":
@@ -271,8 +282,13 @@ class _Draft:
         instrument = self.scene.parts[role]
         if how in ("does", "doing", "enter", "and_bass_do"):
             return self._playing(role, instrument, how)
-        self.facts.add(instrument.fact)
-        phrase = self._pick(instrument.phrases)
+        phrases, fact = instrument.phrases, instrument.fact
+        family = FAMILY_OF.get(instrument.name, "")
+        if how != "bare" and family in FAMILY_PHRASES and self.rng.random() < _FAMILY_SHARE:
+            phrases, fact = FAMILY_PHRASES[family], f"family:{family}"
+        self.named[role] = fact
+        self.facts.add(fact)
+        phrase = self._pick(phrases)
         number, noun = (phrase[0], phrase[1:]) if phrase[0] in "+~" else ("", phrase)
         self.plural[role] = number == "+"
         if how == "bare":
@@ -295,8 +311,10 @@ class _Draft:
             return self._pick(("lock together", "keep things moving", "hold the rhythm", "carry the rhythm"))
         line, _, facts = self._pick(self._lines(role, instrument)).partition(" # ")
         self.facts.update(facts.split())
-        if role == "lead" and f"lead:{instrument.name}" in _KNOWN and _LEADING.search(line):
-            self.facts.add(f"lead:{instrument.name}")
+        self.facts.update(fact for fact in stated_facts(line) if group_of(fact) in _OPEN_GROUPS)
+        leading = self.named.get(role, "").replace("instrument:", "lead:")
+        if role == "lead" and leading in _KNOWN and leading.startswith("lead:") and _LEADING.search(line):
+            self.facts.add(leading)
         return gerund(line) if how == "doing" else conjugate(line, plural=self.plural.get(role, False))
 
     def _lines(self, role: str, instrument: Instrument) -> tuple[str, ...]:
@@ -307,8 +325,8 @@ class _Draft:
         if role == "bass":
             return BASS_LINES["any"]
         if role == "drums":
-            kinds = style.grooves if style is not None and style.grooves else (instrument.manner,)
-            lines = tuple(line for kind in kinds for line in GROOVES[kind])
+            kinds = style.grooves if style is not None else (instrument.manner,)
+            lines = tuple(line for kind in kinds for line in GROOVES[kind]) + GROOVES[instrument.manner][:1]
         else:
             use = "lead" if role == "lead" else "chords"
             lines = LINES[instrument.manner][use] * 2 + LINES["any"][use]
@@ -318,12 +336,84 @@ class _Draft:
         return tuple(line for line in lines if wild not in line)
 
 
+_OPEN_GROUPS = frozenset({"texture", "feel", "drums"})
+"""What a line of an instrument may state beyond what its scene has decided."""
 _LEADING = re.compile(r"\b(?:melody|theme|tune|lead|solo|hook)\b")
 
 
-def _mood_word(draft: _Draft) -> str:
-    moods = (draft.scene.mood,)
-    if any(word in draft.used for word in MOOD_WORDS[draft.scene.mood]):
-        return draft._pick(FALLBACK_MOOD)
-    draft.facts.add(f"mood:{moods[0]}")
-    return draft._pick(MOOD_WORDS[moods[0]])
+def _stating(draft: _Draft, word: str, fact: str) -> str:
+    draft.facts.add(fact)
+    return word
+
+
+def _style_word(draft: _Draft) -> str:
+    style = draft.scene.style
+    if style is None:
+        return ""
+    word = draft._pick(style.words)
+    draft.facts.update(stated_facts(word))
+    draft.facts.update(style.facts)
+    return _stating(draft, word, f"style:{style.name}")
+
+
+def _piece(draft: _Draft, *, plain: bool) -> str:
+    words = PIECES["any"]
+    if not plain:
+        scene = draft.scene
+        words += PIECES["slow"] if scene.tempo == "slow" else ()
+        words += PIECES["sung"] if scene.voice else ()
+        words += PIECES["unsung"] if "voice:no" in scene.truth else ()
+        words += PIECES["drums"] if "drums" in scene.parts and scene.mood in ("groovy", "happy") else ()
+    return draft._pick(words)
+
+
+def _density(draft: _Draft) -> str:
+    fact = "density:sparse" if "density:sparse" in draft.scene.truth else "density:busy"
+    return _stating(draft, draft._pick(DENSITY_WORDS[fact.partition(":")[2]]), fact)
+
+
+def _use(draft: _Draft) -> str:
+    mood, energy = draft.scene.mood, draft.scene.energy
+    words = USES.get(f"energy:{energy}", ())
+    if (energy, mood) not in (("high", "romantic"), ("high", "sad"), ("high", "dreamy"), ("calm", "aggressive")):
+        words += USES[f"mood:{mood}"]
+    return draft._pick(words)
+
+
+def _recording(draft: _Draft) -> str:
+    phrase, fact = draft.rng.choice(RECORDINGS)
+    return _stating(draft, phrase, fact) if fact else phrase
+
+
+def _voice(draft: _Draft) -> str:
+    voice = draft.scene.voice
+    draft.facts.update(("voice:sung", f"voice:{voice}"))
+    return with_article(draft._pick(VOICES[voice]))
+
+
+def _singing(draft: _Draft) -> str:
+    scene = draft.scene
+    lines = VOICE_LINES["any"] + VOICE_LINES.get(scene.mood, ()) + VOICE_LINES.get(scene.energy, ())
+    return conjugate(draft._pick(lines), plural=False)
+
+
+_WORDS: dict[str, Callable[[_Draft], str]] = {
+    "style": _style_word,
+    "piece": lambda d: _piece(d, plain=False),
+    "piece_plain": lambda d: _piece(d, plain=True),
+    "mood": lambda d: _stating(d, d._pick(MOOD_WORDS[d.scene.mood]), f"mood:{d.scene.mood}"),
+    "feel": lambda d: d._pick(FEELS),
+    "energy": lambda d: _stating(d, d._pick(ENERGY_WORDS[d.scene.energy]), f"energy:{d.scene.energy}"),
+    "energy_high": lambda d: _stating(d, d._pick(ENERGY_WORDS["high"]), "energy:high"),
+    "tempo": lambda d: _stating(d, d._pick(TEMPO_WORDS[d.scene.tempo]), f"tempo:{d.scene.tempo}"),
+    "tempo_is": lambda d: _stating(
+        d, {"medium": "moderate"}.get(d.scene.tempo, d.scene.tempo), f"tempo:{d.scene.tempo}"
+    ),
+    "pace": lambda d: _stating(d, d._pick(PACES[d.scene.tempo]), f"tempo:{d.scene.tempo}"),
+    "density": _density,
+    "use": _use,
+    "decade": lambda d: d.scene.decade,
+    "recording": _recording,
+    "voice": _voice,
+    "voice_does": _singing,
+}

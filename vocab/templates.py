@@ -63,7 +63,6 @@ LONG_FORMS: tuple[str, ...] = (
     "{drums} {drums_does} at {pace} under {lead}",
     "{drums} and {bass} {drums_and_bass_do} while {chords} {chords_does}",
     "{pad} {pad_does} while {lead} {lead_does}",
-    "{pad} {pad_does} around {lead}",
     "{lead_plain} answers {chords} over {bass}",
     # mood, tempo, parts stated
     "The tempo is {tempo_is} and the mood is {mood}, with {lead} {lead_doing}",
@@ -79,6 +78,9 @@ LONG_FORMS: tuple[str, ...] = (
     "{chords} and {bass} give this {style} {piece} @a {mood} {feel}",
     "{pad} and {lead} create @a {mood} {feel}",
     "{drums} and {bass} drive this {energy_high} {style} {piece}",
+    "The arrangement is {density}, with {lead} and {chords}",
+    "The arrangement is {density} and {mood}, led by {lead}",
+    "@a {density} {style} {piece} with {lead} {lead_doing}",
     # use
     "@a {energy} {style} {piece} for {use}",
     "@a {mood} {style} {piece} that would work well for {use}",
@@ -110,7 +112,7 @@ LONG_FORMS: tuple[str, ...] = (
     # alone
     "@a solo {lead_bare} {lead_does} {alone}",
     "@a {mood} solo for {lead_bare}, played at {pace} {alone}",
-    "@a solo {lead_bare} plays a {tempo}, {mood} melody {alone}",
+    "@a solo {lead_bare} plays @a {tempo}, {mood} melody {alone}",
     "@a single {lead_bare} {lead_does}, with no other instruments {alone}",
     "Unaccompanied {lead_bare}, {mood} and {tempo_is} {alone}",
     "{lead} {lead_does}, all on its own {alone}",
@@ -119,7 +121,7 @@ LONG_FORMS: tuple[str, ...] = (
     "{lead} and {chords} play @a {mood} duet at {pace} {pair}",
     "@a {tempo} duo of {lead} and {chords} {pair}",
 )
-"""A slot in braces that ends a form and makes no words (`{alone}`, `{pair}`, `{no_drums}`, `{unsung}`) is a condition."""
+"""The slots `{alone}`, `{pair}`, `{no_drums}` and `{unsung}` make no words: they are conditions on the scene."""
 
 TAILS: tuple[str, ...] = (
     ", with @a {mood} {feel}",

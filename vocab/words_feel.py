@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
-    "COMPATIBLE_MOODS",
+    "DENSITY_WORDS",
     "ENERGY_WORDS",
     "FEELS",
     "MOOD_WORDS",
@@ -30,25 +30,16 @@ MOOD_WORDS: dict[str, tuple[str, ...]] = {
     "hypnotic": ("hypnotic", "pulsating", "repetitive", "mesmerising"),
 }
 
-COMPATIBLE_MOODS: dict[str, tuple[str, ...]] = {
-    "happy": ("playful", "groovy", "romantic", "epic"),
-    "playful": ("happy", "groovy"),
-    "sad": ("romantic", "dreamy", "dark"),
-    "romantic": ("sad", "dreamy", "happy"),
-    "dreamy": ("hypnotic", "romantic", "sad"),
-    "dark": ("tense", "hypnotic", "aggressive", "epic"),
-    "tense": ("dark", "epic"),
-    "aggressive": ("dark", "epic"),
-    "epic": ("tense", "happy", "dark"),
-    "groovy": ("happy", "hypnotic", "playful"),
-    "hypnotic": ("dreamy", "groovy", "dark"),
-}
-
 FEELS = ("mood", "feel", "feeling", "atmosphere", "character", "vibe")
 
 ENERGY_WORDS: dict[str, tuple[str, ...]] = {
     "calm": ("calm", "gentle", "mellow", "relaxing", "soothing", "laid-back", "quiet", "relaxed", "soft"),
     "high": ("energetic", "powerful", "lively", "intense", "spirited", "vigorous", "driving", "exciting"),
+}
+
+DENSITY_WORDS: dict[str, tuple[str, ...]] = {
+    "sparse": ("sparse", "minimal", "spacious", "stripped-down"),
+    "busy": ("dense", "busy", "intricate", "complex"),
 }
 
 TEMPO_WORDS: dict[str, tuple[str, ...]] = {
@@ -64,7 +55,7 @@ PACES: dict[str, tuple[str, ...]] = {
 }
 
 PIECES: dict[str, tuple[str, ...]] = {
-    "any": ("piece", "track", "tune", "number", "recording", "performance"),
+    "any": ("piece", "track", "tune", "number", "performance"),
     "slow": ("ballad", "air"),
     "sung": ("song", "song", "anthem"),
     "unsung": ("instrumental", "instrumental track"),
@@ -75,27 +66,93 @@ PIECES: dict[str, tuple[str, ...]] = {
 USES: dict[str, tuple[str, ...]] = {
     "energy:calm": (
         *("a rainy afternoon", "falling asleep", "studying late at night", "reading by the window", "a quiet morning"),
-        *("a candlelit dinner", "yoga practice", "a long bath", "a slow Sunday breakfast", "winding down in the evening"),
-        *("a museum at closing time", "watching the snow fall", "a train ride through the hills", "an empty hotel lobby"),
+        *(
+            "a candlelit dinner",
+            "yoga practice",
+            "a long bath",
+            "a slow Sunday breakfast",
+            "winding down in the evening",
+        ),
+        *(
+            "a museum at closing time",
+            "watching the snow fall",
+            "a train ride through the hills",
+            "an empty hotel lobby",
+        ),
     ),
     "energy:high": (
-        *("a workout", "a night out", "a packed dance floor", "a road trip", "the last mile of a run", "a sports montage"),
+        *(
+            "a workout",
+            "a night out",
+            "a packed dance floor",
+            "a road trip",
+            "the last mile of a run",
+            "a sports montage",
+        ),
         *("cleaning the kitchen", "a festival crowd", "a rooftop party", "a boxing ring entrance", "a bike race"),
     ),
     "mood:happy": (
-        *("a summer barbecue", "a day at the beach", "a birthday party", "a garden party", "a drive with the windows down"),
+        *(
+            "a summer barbecue",
+            "a day at the beach",
+            "a birthday party",
+            "a garden party",
+            "a drive with the windows down",
+        ),
         *("a travel video", "a picnic in the park", "the opening of a family film", "a wedding reception"),
     ),
-    "mood:playful": ("a cartoon chase", "a cooking show", "a children's birthday", "a puppet theatre", "a silent comedy"),
-    "mood:sad": ("a farewell scene", "a lonely walk home", "the end of a long film", "a letter never sent", "a grey winter day"),
+    "mood:playful": (
+        "a cartoon chase",
+        "a cooking show",
+        "a children's birthday",
+        "a puppet theatre",
+        "a silent comedy",
+    ),
+    "mood:sad": (
+        "a farewell scene",
+        "a lonely walk home",
+        "the end of a long film",
+        "a letter never sent",
+        "a grey winter day",
+    ),
     "mood:romantic": ("a first dance", "a wedding", "a dinner for two", "a walk along the river", "an anniversary"),
-    "mood:dreamy": ("a planetarium show", "stargazing", "an underwater documentary", "a slow-motion scene", "a massage"),
-    "mood:dark": ("a crime series", "an abandoned house", "a midnight drive", "a ghost story", "a foggy street at night"),
-    "mood:tense": ("a chase scene", "a heist film", "a countdown", "a courtroom scene", "a scene where someone is followed"),
-    "mood:aggressive": ("a fight scene", "a mosh pit", "a skateboard video", "a weightlifting session", "a demolition derby"),
+    "mood:dreamy": (
+        "a planetarium show",
+        "stargazing",
+        "an underwater documentary",
+        "a slow-motion scene",
+        "a massage",
+    ),
+    "mood:dark": (
+        "a crime series",
+        "an abandoned house",
+        "a midnight drive",
+        "a ghost story",
+        "a foggy street at night",
+    ),
+    "mood:tense": (
+        "a chase scene",
+        "a heist film",
+        "a countdown",
+        "a courtroom scene",
+        "a scene where someone is followed",
+    ),
+    "mood:aggressive": (
+        "a fight scene",
+        "a mosh pit",
+        "a skateboard video",
+        "a weightlifting session",
+        "a demolition derby",
+    ),
     "mood:epic": ("a film trailer", "a coronation", "a battle scene", "a victory parade", "a mountain documentary"),
     "mood:groovy": ("a house party", "a roller disco", "a late-night bar", "a fashion show", "a block party"),
-    "mood:hypnotic": ("a night drive", "coding until dawn", "a long-exposure film", "an art gallery", "a late club set"),
+    "mood:hypnotic": (
+        "a night drive",
+        "coding until dawn",
+        "a long-exposure film",
+        "an art gallery",
+        "a late club set",
+    ),
 }
 
 # After "recorded" or "It sounds": a phrase and its fact.
@@ -118,7 +175,14 @@ RECORDINGS: tuple[tuple[str, str], ...] = (
 
 VOICES: dict[str, tuple[str, ...]] = {
     "male": (
-        *("male singer", "male vocalist", "male voice", "baritone male voice", "husky male voice", "smooth male vocalist"),
+        *(
+            "male singer",
+            "male vocalist",
+            "male voice",
+            "baritone male voice",
+            "husky male voice",
+            "smooth male vocalist",
+        ),
         *("raspy male voice", "high tenor male voice"),
     ),
     "female": (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BASS_LINES", "GROOVES", "INSTRUMENTS", "LINES", "QUALITIES", "Instrument"]
+__all__ = ["BASS_LINES", "FAMILY_PHRASES", "GROOVES", "INSTRUMENTS", "LINES", "QUALITIES", "Instrument"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ kalimba; mallet; kalimba|thumb piano
 tubular bells; mallet; +tubular bells|+church bells|+chimes
 steel drums; mallet; +steel drums|steel pan
 metallophone; mallet; metallophone|bronze metallophone; bells
-singing bowl; mallet; singing bowl|+singing bowls; bells
+bronze bowl; mallet; bronze bowl|+Tibetan bowls; bells
 synth bell; mallet; synth bell|+synth bells; synth
 hammond organ; organ; Hammond organ|electric organ
 church organ; organ; church organ|pipe organ
@@ -130,6 +130,20 @@ tambourine; hands; tambourine
 hand claps; hands; +hand claps
 """)
 
+# How a part is called where only its family is heard.
+FAMILY_PHRASES: dict[str, tuple[str, ...]] = {
+    "keyboard": ("keyboard", "+keyboards"),
+    "bells": ("+bells", "mallet instrument"),
+    "organ": ("organ", "reed organ"),
+    "guitar": ("guitar", "+guitars"),
+    "plucked": ("plucked instrument", "plucked folk instrument"),
+    "strings": ("+strings", "+bowed strings"),
+    "synth": ("synthesizer", "synth", "+synths"),
+    "brass": ("~brass", "+brass instruments"),
+    "woodwind": ("woodwind", "+woodwinds", "wind instrument"),
+    "bass": ("bass line", "bass"),
+}
+
 # Lines for a lead, by manner; `chords` are what the same instrument does behind another. The facts of a line stand
 # after ` # `.
 LINES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -151,7 +165,11 @@ LINES: dict[str, dict[str, tuple[str, ...]]] = {
         "chords": ("play in the background", "add colour", "fill out the harmony", "answer the melody"),
     },
     "keys": {
-        "lead": ("play a flowing melody", "play broken chords # texture:arpeggio", "play rippling arpeggios # texture:arpeggio"),
+        "lead": (
+            "play a flowing melody",
+            "play broken chords # texture:arpeggio",
+            "play rippling arpeggios # texture:arpeggio",
+        ),
         "chords": (
             "play block chords # texture:chords",
             "play wide chords # texture:chords",
@@ -167,14 +185,23 @@ LINES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "organ": {
         "lead": ("play a singing melody", "play a stately melody"),
-        "chords": ("hold sustained chords # texture:chords", "swell behind the melody", "fill the space with chords # texture:chords"),
+        "chords": (
+            "hold sustained chords # texture:chords",
+            "swell behind the melody",
+            "fill the space with chords # texture:chords",
+        ),
     },
     "bellows": {
         "lead": ("play a swaying melody", "play a reedy melody"),
         "chords": ("pump out chords # texture:chords", "drone underneath", "breathe with the melody"),
     },
     "plucked": {
-        "lead": ("pick out the melody", "play a nimble melody", "play a plucked riff", "pick rolling arpeggios # texture:arpeggio"),
+        "lead": (
+            "pick out the melody",
+            "play a nimble melody",
+            "play a plucked riff",
+            "pick rolling arpeggios # texture:arpeggio",
+        ),
         "chords": (
             "strum along",
             "strum open chords # texture:chords",
@@ -184,8 +211,12 @@ LINES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "distorted": {
-        "lead": ("play a searing solo", "play a heavy riff", "wail over the band"),
-        "chords": ("chug along # energy:high", "crunch out power chords # texture:chords energy:high", "drive the rhythm # energy:high"),
+        "lead": ("play a searing solo", "play a heavy riff", "wail over everything"),
+        "chords": (
+            "chug along # energy:high",
+            "crunch out power chords # texture:chords energy:high",
+            "drive the rhythm # energy:high",
+        ),
     },
     "slide": {
         "lead": ("slide between notes", "play a crying melody", "glide through the melody"),
@@ -196,12 +227,22 @@ LINES: dict[str, dict[str, tuple[str, ...]]] = {
         "chords": ("ripple in the background", "play glissandos", "roll gentle chords # texture:chords"),
     },
     "bowed": {
-        "lead": ("play a soaring melody", "play long singing lines", "play a yearning melody", "weep over the chords # mood:sad"),
+        "lead": (
+            "play a soaring melody",
+            "play long singing lines",
+            "play a yearning melody",
+            "weep over the chords # mood:sad",
+        ),
         "chords": ("hold long notes", "play a counter-melody", "double the tune"),
     },
     "section": {
         "lead": ("soar", "play a sweeping melody", "rise in long lines"),
-        "chords": ("swell in the background", "hold sustained chords # texture:chords", "add a lush backdrop", "sweep underneath"),
+        "chords": (
+            "swell in the background",
+            "hold sustained chords # texture:chords",
+            "add a lush backdrop",
+            "sweep underneath",
+        ),
     },
     "tremolo": {
         "lead": ("creep upwards", "shiver over low notes"),
@@ -213,7 +254,11 @@ LINES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "choir": {
         "lead": ("sing the theme without words", "sing in rich harmony"),
-        "chords": ("hum in the background", "hold long chords # texture:chords", "sing soft vowels underneath # energy:calm"),
+        "chords": (
+            "hum in the background",
+            "hold long chords # texture:chords",
+            "sing soft vowels underneath # energy:calm",
+        ),
     },
     "brass": {
         "lead": ("play a bold melody", "sing out the theme", "play a smoky solo", "play a fanfare"),
@@ -224,7 +269,12 @@ LINES: dict[str, dict[str, tuple[str, ...]]] = {
         "chords": ("punch in with stabs", "play tight hits", "answer with short riffs"),
     },
     "blown": {
-        "lead": ("play a breathy melody", "play a graceful melody", "trill through the tune", "play a plaintive melody"),
+        "lead": (
+            "play a breathy melody",
+            "play a graceful melody",
+            "trill through the tune",
+            "play a plaintive melody",
+        ),
         "chords": ("play a counter-melody", "weave around the melody", "hold long notes"),
     },
     "synthlead": {
@@ -237,7 +287,12 @@ LINES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "pad": {
         "lead": ("drift slowly from chord to chord # texture:chords", "shift and shimmer"),
-        "chords": ("fill the background", "shimmer underneath", "hold long, evolving chords # texture:chords", "add a soft haze"),
+        "chords": (
+            "fill the background",
+            "shimmer underneath",
+            "hold long, evolving chords # texture:chords",
+            "add a soft haze",
+        ),
     },
 }
 
@@ -261,8 +316,16 @@ GROOVES: dict[str, tuple[str, ...]] = {
     "hands": ("keep the rhythm", "play a rolling rhythm", "add a lively pulse", "tap out a steady pattern"),
     "rock": ("pound out a straight rock beat", "hit hard on the backbeat", "drive the song with a solid backbeat"),
     "metal": ("race along with double kick", "hammer out blast beats", "thunder underneath"),
-    "swing": ("swing lightly # swing:yes", "play a swing rhythm # swing:yes", "ride the cymbal with a swing feel # swing:yes"),
-    "house": ("keep a four-on-the-floor beat", "play a four-on-the-floor kick with offbeat hats", "pump a steady club beat"),
+    "swing": (
+        "swing lightly # swing:yes",
+        "play a swing rhythm # swing:yes",
+        "ride the cymbal with a swing feel # swing:yes",
+    ),
+    "house": (
+        "keep a four-on-the-floor beat",
+        "play a four-on-the-floor kick with offbeat hats",
+        "pump a steady club beat",
+    ),
     "break": ("race through a chopped breakbeat", "roll through a fast breakbeat", "chop up a breakbeat"),
     "boombap": ("knock with a boom-bap beat", "play a dusty boom-bap beat", "nod along with a laid-back beat"),
     "trap": ("rattle with rapid hi-hats", "hit with rolling hats and a hard snare"),
@@ -271,7 +334,11 @@ GROOVES: dict[str, tuple[str, ...]] = {
     "march": ("march along", "play a military cadence", "tap out a marching rhythm"),
     "funk": ("lay down a tight funk groove", "play a syncopated funk beat", "snap on the two and four"),
     "shuffle": ("play a shuffle", "roll along with a shuffle beat"),
-    "epic": ("boom like thunder # energy:high", "pound out a cinematic rhythm # energy:high", "build to huge hits # energy:high"),
+    "epic": (
+        "boom like thunder # energy:high",
+        "pound out a cinematic rhythm # energy:high",
+        "build to huge hits # energy:high",
+    ),
     "soft": ("whisper in the background", "play softly with brushes", "keep a hushed beat"),
     "train": ("play a train beat", "shuffle along with a train beat"),
 }
@@ -281,7 +348,7 @@ QUALITIES: dict[str, dict[str, tuple[str, ...]]] = {
     "any": {
         "calm": ("soft", "gentle", "mellow", "warm", "delicate", "quiet", "tender", "hushed"),
         "high": ("loud", "bold", "driving", "powerful", "lively", "bright"),
-        "plain": ("clear", "expressive", "melodic", "reverberant", "crisp", "rich", "prominent", "distant"),
+        "plain": ("clear", "supple", "melodic", "reverberant", "crisp", "rich", "prominent", "distant"),
     },
     "keys": {"calm": ("felted", "sparse"), "high": ("pounding", "percussive"), "plain": ("rolling", "resonant")},
     "plucked": {"calm": ("lightly plucked",), "high": ("briskly strummed",), "plain": ("jangly", "woody", "ringing")},
@@ -295,14 +362,30 @@ QUALITIES: dict[str, dict[str, tuple[str, ...]]] = {
     "brass": {"calm": ("smooth", "velvety"), "high": ("blaring", "brassy"), "plain": ("burnished", "round")},
     "stabs": {"calm": ("smooth",), "high": ("punchy", "blaring"), "plain": ("tight", "big")},
     "blown": {"calm": ("airy", "breathy"), "high": ("piercing", "fiery"), "plain": ("airy", "lyrical", "wistful")},
-    "synthlead": {"calm": ("glassy", "smooth"), "high": ("buzzing", "piercing"), "plain": ("retro", "detuned", "bright")},
-    "sequence": {"calm": ("glassy", "slowly pulsing"), "high": ("relentless", "pulsing"), "plain": ("hypnotic", "plucky")},
+    "synthlead": {
+        "calm": ("glassy", "smooth"),
+        "high": ("buzzing", "piercing"),
+        "plain": ("retro", "detuned", "bright"),
+    },
+    "sequence": {
+        "calm": ("glassy", "slowly pulsing"),
+        "high": ("relentless", "pulsing"),
+        "plain": ("hypnotic", "plucky"),
+    },
     "pad": {"calm": ("floating", "airy"), "high": ("swelling", "huge"), "plain": ("wide", "evolving", "shimmering")},
-    "bass": {"calm": ("round", "soft"), "high": ("punchy", "growling"), "plain": ("deep", "smooth", "steady", "warm")},
-    "kit": {"calm": ("soft", "light"), "high": ("punchy", "pounding", "hard-hitting"), "plain": ("steady", "crisp", "tight")},
+    "bass": {"calm": ("round", "soft"), "high": ("punchy", "growling"), "plain": ("thick", "smooth", "steady", "warm")},
+    "kit": {
+        "calm": ("soft", "light"),
+        "high": ("punchy", "pounding", "crashing"),
+        "plain": ("steady", "crisp", "tight"),
+    },
     "hands": {"calm": ("light", "soft"), "high": ("thundering", "busy"), "plain": ("steady", "rolling", "earthy")},
     "mallet": {"calm": ("twinkling", "gentle"), "high": ("ringing", "bright"), "plain": ("chiming", "sparkling")},
-    "choir": {"calm": ("ethereal", "hushed"), "high": ("powerful", "thundering"), "plain": ("angelic", "distant", "massed")},
+    "choir": {
+        "calm": ("ethereal", "hushed"),
+        "high": ("powerful", "thundering"),
+        "plain": ("angelic", "distant", "massed"),
+    },
     "organ": {"calm": ("soft", "humming"), "high": ("blazing", "full"), "plain": ("swirling", "sustained")},
     "bellows": {"calm": ("wheezing", "soft"), "high": ("lively", "bright"), "plain": ("reedy", "nostalgic")},
     "slide": {"calm": ("weeping", "sighing"), "high": ("wailing", "gritty"), "plain": ("lonesome", "gliding")},

@@ -1,0 +1,59 @@
+"""The vocabularies that come with cratedig, made by its own grammar: `cratedig vocab grammar` writes them again."""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+
+from pipeline.ids import caption_id
+from vocab.build import caption_table, provenance_json
+from vocab.grammar import long_captions
+from vocab.store import Kind, VocabularyCard, write_vocabulary
+from vocab.tags import short_captions
+
+__all__ = ["BUNDLED_LONG", "BUNDLED_SEED", "write_grammar"]
+
+BUNDLED_LONG = 100_000
+BUNDLED_SEED = 0
+GRAMMAR_VERSION = 1
+"""Raised when the same seed gives other captions."""
+
+_NOTE = (
+    "Written by a grammar over music words, not by people and not by a language model. It knows the words that this "
+    "project gave it and says nothing about any recording; use it where there is no language model to make a better "
+    "vocabulary. `facts` are what each caption states, in the terms of vocab.lexicon."
+)
+
+
+def write_grammar(path: str | os.PathLike[str], *, kind: Kind, count: int | None, seed: int) -> VocabularyCard:
+    """Write a vocabulary of the grammar: `count` distinct long captions, or every tag that there is."""
+    captions: dict[int, tuple[str, tuple[str, ...]]] = {}
+    drawn = 0
+    source = long_captions(seed) if kind == "long" else short_captions()
+    for text, facts in source:
+        drawn += 1
+        captions.setdefault(caption_id(text), (text, facts))
+        if kind == "long" and len(captions) == count:
+            break
+    kept = list(captions.values())
+    if kind == "short" and count is not None:
+        kept = list(islice((captions[key] for key in sorted(captions)), count))
+    table, _ = caption_table(
+        [text for text, _ in kept],
+        kind=kind,
+        source="grammar",
+        licence="Apache-2.0",
+        provenance=provenance_json({"grammar": GRAMMAR_VERSION, "seed": seed} if kind == "long" else {"grammar": 1}),
+        facts=[facts for _, facts in kept],
+    )
+    card = VocabularyCard(
+        name=f"grammar-{kind}",
+        kind=kind,
+        source="grammar",
+        licence="Apache-2.0",
+        evaluation_derived=False,
+        note=_NOTE,
+        yields={"grammar": {"drawn": drawn, "repeated": drawn - len(captions), "kept": len(kept)}},
+        config={"grammar_version": GRAMMAR_VERSION, "seed": seed, "count": count},
+    )
+    return write_vocabulary(path, table, card)
