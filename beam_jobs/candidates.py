@@ -1,0 +1,118 @@
+"""Pass 1 of labelling as a job, and the one shuffle: how often each caption is a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from labeling.candidates import (
+    CandidateSet,
+    add_bucket_counts,
+    bucket_counts,
+    find_candidates,
+    read_candidates,
+    read_counts,
+    write_counts,
+)
+from labeling.caption_embeddings import load_embeddings
+from labeling.search import ExactSearch
+from pipeline.crate import Crate
+from pipeline.records import ShardReport
+from pipeline.storage import Storage
+from vocab.store import Vocabulary
+
+__all__ = ["CandidatesJob", "count_candidates"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidatesJob:
+    """Search every clip's captions in one vocabulary."""
+
+    root: str
+    shard_count: int
+    chosen: CandidateSet
+    vocabulary: str
+    embeddings_root: str
+    embeddings_name: str
+
+    @property
+    def folder(self) -> str:
+        return self.chosen.folder
+
+    def storage(self) -> Storage:
+        return Storage(self.root)
+
+    def todo(self) -> list[int]:
+        storage = self.storage()
+        return [k for k in range(self.shard_count) if not self.chosen.done(storage, k, self.shard_count)]
+
+    def open(self) -> _Worker:
+        crate = Crate.open(self.root)
+        matrix_ND = load_embeddings(Storage(self.embeddings_root), self.embeddings_name, crate.embedder)
+        return _Worker(crate, self.chosen, ExactSearch(matrix_ND), Vocabulary.load(self.vocabulary))
+
+
+class _Worker:
+    def __init__(self, crate: Crate, chosen: CandidateSet, search: ExactSearch, vocabulary: Vocabulary) -> None:
+        self._crate, self._chosen, self._search, self._vocabulary = crate, chosen, search, vocabulary
+
+    def run(self, shard: int) -> ShardReport:
+        return find_candidates(self._crate, self._chosen, shard, search=self._search, ids_N=self._vocabulary.ids)
+
+    def close(self) -> None:
+        pass
+
+
+class _CountShard(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
+    """A shard's candidates -> (bucket, packed counts)."""
+
+    def __init__(self, root: str, chosen: CandidateSet, shard_count: int, vocabulary: str) -> None:
+        self._root, self._chosen, self._count, self._path = root, chosen, shard_count, vocabulary
+
+    def setup(self) -> None:
+        self._storage, self._ids_N = Storage(self._root), Vocabulary.load(self._path).ids
+
+    def process(self, shard: int) -> Iterator[tuple[int, bytes]]:
+        _, caption_BK, _ = read_candidates(self._storage, self._chosen, shard, self._count)
+        yield from bucket_counts(caption_BK, self._ids_N)
+
+
+class _WriteBucket(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
+    """(bucket, counts) -> one file, to be put together by the caller: no collection of all counts anywhere."""
+
+    def __init__(self, root: str, folder: str) -> None:
+        self._root, self._folder = root, folder
+
+    def process(self, keyed: tuple[int, bytes]) -> Iterator[int]:
+        bucket, counts = keyed
+        Storage(self._root).write_bytes(f"{self._folder}/{bucket:06d}.bin", counts)
+        yield bucket
+
+
+def count_candidates(job: CandidatesJob, *, clips: int, runner: Any = None, options: Any = None) -> None:
+    """Count how often each caption is a candidate over all clips, and write the counts; nothing where they stand.
+
+    np.unique in each shard, one CombinePerKey over buckets of captions, one file a bucket.
+    """
+    storage = job.storage()
+    if read_counts(storage, job.chosen) is not None:
+        return
+    folder = f"{job.folder}/buckets"
+    storage.remove(folder)
+    counted = _CountShard(job.root, job.chosen, job.shard_count, job.vocabulary)
+    with beam.Pipeline(runner=runner or FnApiRunner(), options=options) as pipeline:
+        _ = (
+            pipeline
+            | beam.Create(list(range(job.shard_count)))
+            | beam.Reshuffle()
+            | "Count" >> beam.ParDo(counted).with_output_types(tuple[int, bytes])
+            | "Add up" >> beam.CombinePerKey(add_bucket_counts)
+            | "Write" >> beam.ParDo(_WriteBucket(job.root, folder))
+        )
+    buckets = (storage.read_bytes(f"{folder}/{name}") for name in storage.list(folder, ".bin"))
+    write_counts(storage, job.chosen, buckets, clips=clips)
+    storage.remove(folder)

@@ -1,0 +1,62 @@
+"""The clips job: tracks of a shard in, clips and rejects out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.crate import CLIPS, Crate
+from pipeline.decode_guard import GuardedDecoder
+from pipeline.embedding import AudioEmbedder
+from pipeline.errors import CrateMismatch
+from pipeline.mine import decoder_rates, mine_shard
+from pipeline.progress import Heartbeat
+from pipeline.records import ShardReport
+from pipeline.storage import Storage
+
+__all__ = ["ClipsJob"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipsJob:
+    """Cut, embed and write the clips of a planned crate."""
+
+    root: str
+    shard_count: int
+    embedder: str
+    """Name or path."""
+    device: str = "auto"
+    folder: str = CLIPS
+
+    def storage(self) -> Storage:
+        return Storage(self.root)
+
+    def todo(self) -> list[int]:
+        crate = Crate.open(self.root)
+        return [shard for shard in crate.shards if not crate.clips_done(shard)]
+
+    def open(self) -> _Worker:
+        from labeling.embedder import load_embedder
+
+        crate = Crate.open(self.root)
+        embedder = load_embedder(self.embedder, device=self.device, threads=1)
+        if embedder.card.weights_hash != crate.embedder.weights_hash:
+            raise CrateMismatch(
+                f"{self.root} was begun with {crate.embedder.name} ({crate.embedder.weights_hash[:12]}), "
+                f"{self.embedder} is {embedder.card.weights_hash[:12]}; give that model, or a new folder"
+            )
+        return _Worker(crate, embedder)
+
+
+class _Worker:
+    def __init__(self, crate: Crate, embedder: AudioEmbedder) -> None:
+        self._crate, self._embedder = crate, embedder
+        self._decoder = GuardedDecoder(crate.config, decoder_rates(crate))
+
+    def run(self, shard: int) -> ShardReport:
+        beat = Heartbeat(self._crate.storage, CLIPS, shard)
+        report = mine_shard(self._crate, shard, embedder=self._embedder, decoder=self._decoder, beat=beat)
+        beat.end()
+        return report
+
+    def close(self) -> None:
+        self._decoder.close()

@@ -1,0 +1,190 @@
+"""Labelling as a whole: embed the captions once, search, count, draw. Decodes nothing; redrawing searches nothing."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from beam_jobs.candidates import CandidatesJob, count_candidates
+from beam_jobs.engine import Engine, run_job
+from beam_jobs.job import ShardJob
+from labeling.candidates import CandidateSet, read_counts, write_mean_embedding
+from labeling.caption_embeddings import embeddings_name, write_embeddings
+from labeling.draw import Method
+from labeling.label import LabelRun, OpenSlot, label_shard
+from labeling.profiles import PROFILES, check_vocabulary, resolve_vocabularies
+from pipeline.crate import CLIPS, Crate
+from pipeline.errors import BadInput, CrateMismatch
+from pipeline.progress import Heartbeat
+from pipeline.records import ShardReport
+from pipeline.shards import read_marker
+from pipeline.storage import Storage
+from vocab.store import Vocabulary
+
+if TYPE_CHECKING:
+    from labeling.embedder import Embedder
+
+__all__ = ["LabelsJob", "label_crate"]
+
+Stage = Callable[[ShardJob], Callable[[], None]]
+"""Told of each job before it runs; returns what is called while it runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsJob:
+    """Draw the labels of every shard."""
+
+    root: str
+    shard_count: int
+    run: LabelRun
+    vocabularies: Mapping[str, str]
+
+    @property
+    def folder(self) -> str:
+        return self.run.folder
+
+    def storage(self) -> Storage:
+        return Storage(self.root)
+
+    def todo(self) -> list[int]:
+        crate = Crate.open(self.root)
+        return [shard for shard in crate.shards if not self.run.done(crate, shard)]
+
+    def open(self) -> _Worker:
+        crate = Crate.open(self.root)
+        slots = []
+        for slot in self.run.profile.slots:
+            chosen = self.run.candidates[slot.name]
+            counts_N = read_counts(crate.storage, chosen)
+            if counts_N is None:
+                raise CrateMismatch(f"{chosen.folder} has no counts; label again: cratedig label {self.root}")
+            vocabulary = Vocabulary.load(self.vocabularies[slot.name])
+            slots.append(OpenSlot(slot=slot, chosen=chosen, vocabulary=vocabulary, counts_N=counts_N))
+        return _Worker(crate, self.run, slots)
+
+
+class _Worker:
+    def __init__(self, crate: Crate, run: LabelRun, slots: list[OpenSlot]) -> None:
+        self._crate, self._run, self._slots = crate, run, slots
+
+    def run(self, shard: int) -> ShardReport:
+        beat = Heartbeat(self._crate.storage, self._run.folder, shard)
+        beat({"clips": 0})
+        report = label_shard(self._crate, self._run, shard, self._slots)
+        beat.end()
+        return report
+
+    def close(self) -> None:
+        pass
+
+
+def label_crate(
+    crate: Crate,
+    *,
+    profile: str = "noise2music",
+    vocabularies: Mapping[str, str] | None = None,
+    embedder: str = "bundled",
+    device: str = "auto",
+    k: int = 10,
+    seed: int = 0,
+    method: Method = "inverse-frequency",
+    debias: bool = False,
+    name: str = "",
+    engine: Engine | None = None,
+    stage: Stage = lambda _: lambda: None,
+    on_captions: Callable[[str, int, int], None] = lambda name, done, total: None,
+) -> LabelRun:
+    """Label every clip of a finished crate; what an earlier run has already found is used again.
+
+    on_captions: told (vocabulary, captions embedded, captions in all) while a vocabulary is embedded.
+    """
+    if profile not in PROFILES:
+        raise BadInput(f"profile {profile!r} is not known; expected one of {', '.join(PROFILES)}")
+    chosen_profile = PROFILES[profile]
+    engine = engine or Engine()
+    files = resolve_vocabularies(chosen_profile, vocabularies or {})
+    if (most := max((slot.draw for slot in chosen_profile.slots), default=0)) > k:
+        raise BadInput(f"k is {k}, profile {profile} draws up to {most} of the k candidates; give --k {most} or more")
+    crate.require_clips()
+    candidates: dict[str, CandidateSet] = {}
+    for slot in chosen_profile.slots:
+        vocabulary = Vocabulary.load(files[slot.name])
+        check_vocabulary(chosen_profile, slot, vocabulary)
+        job = _candidates_job(crate, vocabulary, files[slot.name], k=k, debias=debias)
+        if job.todo():
+            _embed_if_needed(crate, job, vocabulary, embedder, device, on_captions)
+            if debias:
+                write_mean_embedding(crate, job.chosen)
+            run_job(job, engine, stage(job))
+        count_candidates(job, clips=_clips_in(crate))
+        candidates[slot.name] = job.chosen
+    run = LabelRun(
+        profile=chosen_profile,
+        seed=seed,
+        method=method,
+        candidates=candidates,
+        clips_hash=crate.clips_hash,
+        given_name=name,
+    )
+    run.begin(crate)
+    labels = LabelsJob(root=crate.storage.url, shard_count=crate.plan.shards, run=run, vocabularies=files)
+    run_job(labels, engine, stage(labels))
+    return run
+
+
+def _candidates_job(crate: Crate, vocabulary: Vocabulary, file: str, *, k: int, debias: bool) -> CandidatesJob:
+    card = vocabulary.card
+    chosen = CandidateSet(
+        vocabulary_name=card.name,
+        vocabulary_hash=card.content_hash,
+        captions=len(vocabulary),
+        k=k,
+        search="exact",
+        debias=debias,
+        clips_hash=crate.clips_hash,
+    )
+    job = CandidatesJob(
+        root=crate.storage.url,
+        shard_count=crate.plan.shards,
+        chosen=chosen,
+        vocabulary=file,
+        embeddings_root=posixpath.dirname(file) or ".",
+        embeddings_name=embeddings_name(card.content_hash, crate.embedder),
+    )
+    if not Storage(job.embeddings_root).exists(job.embeddings_name):
+        job = replace(job, embeddings_root=posixpath.join(crate.storage.url, "candidates"))
+    return job
+
+
+def _embed_if_needed(
+    crate: Crate,
+    job: CandidatesJob,
+    vocabulary: Vocabulary,
+    name: str,
+    device: str,
+    on_captions: Callable[[str, int, int], None],
+) -> None:
+    """Embed the vocabulary into the crate unless its matrix lies there or beside the vocabulary already."""
+    storage = Storage(job.embeddings_root)
+    if storage.exists(job.embeddings_name):
+        return
+    from labeling.embedder import load_embedder
+
+    embedder: Embedder = load_embedder(name, device=device, threads=1)
+    if embedder.card.weights_hash != crate.embedder.weights_hash:
+        raise CrateMismatch(
+            f"the clips of {crate.storage.url} were embedded by {crate.embedder.name} "
+            f"({crate.embedder.weights_hash[:12]}), {name} is {embedder.card.weights_hash[:12]}; captions must go "
+            "through the same model: give it with --embedder"
+        )
+    total = len(vocabulary)
+    write_embeddings(
+        storage, job.embeddings_name, vocabulary, embedder, lambda done: on_captions(vocabulary.card.name, done, total)
+    )
+
+
+def _clips_in(crate: Crate) -> int:
+    markers = (read_marker(crate.storage, CLIPS, shard, crate.plan.shards) for shard in crate.shards)
+    return sum(int(marker["rows"]) for marker in markers if marker is not None)

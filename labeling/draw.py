@@ -1,0 +1,52 @@
+"""The inverse-frequency draw (PAPER 3.6): K' of a clip's K candidates, so that rare captions get their turn.
+
+B clips, K candidates, K' drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.ids import draw_uniform
+
+__all__ = ["Method", "draw", "first_draw_probability"]
+
+Method = Literal["inverse-frequency", "uniform", "top"]
+
+
+def first_draw_probability(counts_BK: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(1/count) / sum of 1/count over a clip's candidates: the chance of each to be drawn first."""
+    weights_BK = 1.0 / np.maximum(counts_BK, 1)
+    return weights_BK / weights_BK.sum(axis=1, keepdims=True)
+
+
+def draw(
+    *,
+    seed: int,
+    clip_B: NDArray[np.uint64],
+    caption_BK: NDArray[np.uint64],
+    counts_BK: NDArray[np.int64],
+    drawn: int,
+    method: Method = "inverse-frequency",
+) -> NDArray[np.intp]:
+    """(B, K') columns of the candidates that were drawn, best candidate first.
+
+    Without replacement, each next one with probability proportional to 1/count among those left: the K' largest of
+    log(1/count) + Gumbel noise have just that law (Gumbel top-k). The noise comes from (seed, clip, caption) alone, so
+    the draw of a clip depends on no other clip, and on no order. `uniform` and `top` are the controls: all weights
+    equal, and the K' best by score.
+    """
+    K = caption_BK.shape[1]
+    if drawn > K:
+        raise ValueError(f"drawn is {drawn}; expected at most the {K} candidates")
+    if method == "top":
+        return np.broadcast_to(np.arange(drawn), (len(clip_B), drawn)).copy()
+    uniform_BK = draw_uniform(seed, clip_B[:, None], caption_BK)
+    keys_BK = -np.log(-np.log(uniform_BK))
+    if method == "inverse-frequency":
+        keys_BK -= np.log(np.maximum(counts_BK, 1))
+    order_BK = np.argsort(-keys_BK, axis=1, kind="stable")
+    return np.sort(order_BK[:, :drawn], axis=1)

@@ -1,0 +1,192 @@
+"""Pass 2 of labelling: draw each clip's captions from its candidates and write them beside its shard.
+
+B clips of a shard, K candidates, K' drawn, N captions of a vocabulary.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from labeling.candidates import CandidateSet, read_candidates
+from labeling.draw import Method, draw, first_draw_probability
+from labeling.profiles import Profile, Slot
+from pipeline.crate import LABELS, Crate
+from pipeline.errors import BadInput, CrateMismatch
+from pipeline.ids import content_hash, hash_u64
+from pipeline.records import ShardReport
+from pipeline.schema import LABEL_TYPE, labels_schema
+from pipeline.shards import is_done, part_name, write_marker
+from vocab.store import Vocabulary
+
+__all__ = ["LabelRun", "OpenSlot", "label_columns", "label_shard", "metadata_prompt"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelRun:
+    """What determines the labels of one run; several runs stand side by side in a crate."""
+
+    profile: Profile
+    seed: int
+    method: Method
+    candidates: Mapping[str, CandidateSet]
+    """Slot name -> where its candidates come from."""
+    clips_hash: str
+    given_name: str = ""
+
+    @property
+    def hash(self) -> str:
+        slots = [[slot.name, slot.draw, self.candidates[slot.name].hash] for slot in self.profile.slots]
+        return content_hash([self.profile.name, self.seed, self.method, slots, self.clips_hash, self.profile.prompt])
+
+    @property
+    def name(self) -> str:
+        return self.given_name or f"{self.profile.name}-{self.hash[:8]}"
+
+    @property
+    def folder(self) -> str:
+        return f"{LABELS}/{self.name}"
+
+    def describe(self) -> dict[str, Any]:
+        """The content of run.json."""
+        return {
+            "run_hash": self.hash,
+            "profile": self.profile.name,
+            "seed": self.seed,
+            "method": self.method,
+            "prompt": self.profile.prompt,
+            "slots": {
+                slot.name: {
+                    "kind": slot.kind,
+                    "draw": slot.draw,
+                    "k": self.candidates[slot.name].k,
+                    "vocabulary": self.candidates[slot.name].vocabulary_name,
+                    "vocabulary_hash": self.candidates[slot.name].vocabulary_hash,
+                    "captions": self.candidates[slot.name].captions,
+                    "candidates": self.candidates[slot.name].folder,
+                    "search": self.candidates[slot.name].search,
+                    "debias": self.candidates[slot.name].debias,
+                }
+                for slot in self.profile.slots
+            },
+        }
+
+    def begin(self, crate: Crate) -> None:
+        """Write run.json, or raise CrateMismatch where a run of that name is another one."""
+        file = f"{self.folder}/run.json"
+        if crate.storage.exists(file):
+            found = crate.storage.read_json(file)
+            if found.get("run_hash") != self.hash:
+                raise CrateMismatch(
+                    f"labels {self.name!r} of {crate.storage.url} were made with other settings "
+                    f"(profile {found.get('profile')}, seed {found.get('seed')}); give --name another name"
+                )
+            return
+        if not all(c.isalnum() or c in "-_" for c in self.name):
+            raise BadInput(f"label run name {self.name!r}: expected letters, digits, '-' and '_' only")
+        crate.storage.write_json(file, self.describe())
+
+    def done(self, crate: Crate, shard: int) -> bool:
+        return is_done(crate.storage, self.folder, shard, crate.plan.shards, self.hash)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSlot:
+    """A slot with what its draw needs in memory."""
+
+    slot: Slot
+    chosen: CandidateSet
+    vocabulary: Vocabulary
+    counts_N: NDArray[np.int64]
+
+
+def label_shard(crate: Crate, run: LabelRun, shard: int, slots: list[OpenSlot]) -> ShardReport:
+    """Write the labels of one shard: the clips' rows in the clips' order."""
+    started = time.monotonic()
+    with crate.storage.open(crate.clips_part(shard)) as file:
+        tracks = pq.read_table(file, columns=["clip_id", "title", "artist", "tags", "licence", "extra"])
+    clip_ids = tracks.column("clip_id").to_pylist()
+    columns: dict[str, Any] = {"clip_id": tracks.column("clip_id"), "metadata": _metadata(tracks)}
+    if run.profile.prompt:
+        columns["prompt"] = pa.array([metadata_prompt(row) for row in tracks.to_pylist()], pa.string())
+    clip_B = np.array([hash_u64("clip", clip) for clip in clip_ids], dtype=np.uint64)
+    for opened in slots:
+        found, caption_BK, score_BK = read_candidates(crate.storage, opened.chosen, shard, crate.plan.shards)
+        if found.to_pylist() != clip_ids:
+            raise CrateMismatch(
+                f"{opened.chosen.folder} shard {shard} is about other clips than {crate.clips_part(shard)}; "
+                f"delete {crate.storage.url}/{opened.chosen.folder} and label again"
+            )
+        columns[opened.slot.name] = label_columns(
+            opened, clip_B, caption_BK, score_BK, seed=run.seed, method=run.method
+        )
+    schema = labels_schema([opened.slot.name for opened in slots], prompt=run.profile.prompt)
+    table = pa.table([columns[name] for name in schema.names], schema=schema)
+    name = part_name(run.folder, shard, crate.plan.shards)
+    with crate.storage.write(name) as written:
+        pq.write_table(table, written, compression="zstd")
+    report = ShardReport(
+        shard=shard,
+        rows=len(table),
+        seconds=round(time.monotonic() - started, 3),
+        counts={"clips": len(table), **{o.slot.name: o.slot.draw * len(table) for o in slots}},
+    )
+    write_marker(crate.storage, run.folder, crate.plan.shards, report, run_hash=run.hash, files={name: written})
+    return report
+
+
+def label_columns(
+    opened: OpenSlot,
+    clip_B: NDArray[np.uint64],
+    caption_BK: NDArray[np.uint64],
+    score_BK: NDArray[np.float32],
+    *,
+    seed: int,
+    method: Method,
+) -> pa.ListArray:
+    """The drawn captions of B clips as one Arrow column of LABEL_TYPE, without a Python object a caption."""
+    rows_BK = np.searchsorted(opened.vocabulary.ids, caption_BK)
+    counts_BK = opened.counts_N[rows_BK]
+    drawn = min(opened.slot.draw, caption_BK.shape[1])
+    ranks = draw(seed=seed, clip_B=clip_B, caption_BK=caption_BK, counts_BK=counts_BK, drawn=drawn, method=method)
+
+    def taken(values_BK: NDArray[Any]) -> NDArray[Any]:
+        return np.take_along_axis(values_BK, ranks, axis=1).ravel()
+
+    rows = pa.array(taken(rows_BK))
+    kinds = {field.name: field.type for field in LABEL_TYPE.value_type}
+    values = {
+        "caption_id": _flat(opened.vocabulary.table.column("caption_id").take(rows)),
+        "text": _flat(opened.vocabulary.texts.take(rows)),
+        "score": pa.array(taken(score_BK), kinds["score"]),
+        "rank": pa.array(ranks.ravel().astype(np.int32), kinds["rank"]),
+        "count": pa.array(taken(counts_BK), kinds["count"]),
+        "probability": pa.array(taken(first_draw_probability(counts_BK)), kinds["probability"]),
+    }
+    struct = pa.StructArray.from_arrays(list(values.values()), fields=list(LABEL_TYPE.value_type))
+    offsets = pa.array(np.arange(len(clip_B) + 1, dtype=np.int32) * drawn)
+    return pa.ListArray.from_arrays(offsets, struct)
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def _metadata(tracks: pa.Table) -> pa.Array:
+    """Title, artist and tags, the short texts that a clip has without any retrieval."""
+    rows = zip(*(tracks.column(name).to_pylist() for name in ("title", "artist", "tags")), strict=True)
+    return pa.array([[t for t in (title, artist, *tags) if t] for title, artist, tags in rows], pa.list_(pa.string()))
+
+
+def metadata_prompt(row: Mapping[str, Any]) -> str:
+    """All that is known of a track in one line (PAPER 3.6, curated set): title, artist, tags, then other columns."""
+    said = [row["title"], f"by {row['artist']}" if row["artist"] else "", ", ".join(row["tags"])]
+    said += [f"{pair['name']}: {pair['value']}" for pair in row["extra"]]
+    return "; ".join(text for text in said if text)

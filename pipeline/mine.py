@@ -1,0 +1,195 @@
+"""The clips job's core: the tracks of one shard in, its clips and rejects on disk out.
+
+Decoding, cutting, resampling, embedding, encoding and writing happen in this one step, so that audio never crosses a
+shuffle.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.crate import CLIPS, Crate
+from pipeline.decode_guard import DecodeFailure, GuardedDecoder
+from pipeline.embedding import AudioEmbedder, embed_clips
+from pipeline.fetch import fetched
+from pipeline.flac import encode_flac
+from pipeline.ids import clip_id
+from pipeline.plan import read_shard
+from pipeline.records import CutClip, LeftOut, Reject, ShardReport, SourceInfo, Track
+from pipeline.schema import audio_columns, clips_schema, rejects_schema
+from pipeline.shards import ShardWriter, write_marker
+
+__all__ = ["EMBED_BATCH_CLIPS", "decoder_rates", "mine_shard"]
+
+EMBED_BATCH_CLIPS = 4
+"""Clips embedded at once: fixed, since it moves the last bits of an embedding."""
+
+Beat = Callable[[dict[str, int]], None]
+"""Told the counts so far after each track."""
+
+
+def decoder_rates(crate: Crate) -> tuple[int, ...]:
+    """Every rate that a clip is needed at: those that are written and the embedder's."""
+    return tuple(dict.fromkeys((*crate.config.sample_rates_hz, crate.embedder.sample_rate_hz)))
+
+
+def mine_shard(
+    crate: Crate, index: int, *, embedder: AudioEmbedder, decoder: GuardedDecoder, beat: Beat
+) -> ShardReport:
+    """Write the shard's clips and rejects, then its marker. The same bytes whoever runs it, and how often."""
+    started = time.monotonic()
+    shard = read_shard(crate.storage, index, crate.plan.shards)
+    counts: Counter[str] = Counter(tracks=0, clips=0)
+    rejects: list[Reject] = []
+    with crate.storage.write(crate.clips_part(index)) as clips_file:
+        schema = clips_schema(crate.config, crate.embedder.dimension)
+        writer = ShardWriter(clips_file, schema, media=audio_columns(crate.config))
+        batch = _EmbedBatch(crate, embedder, writer, rejects)
+        for track in shard.tracks:
+            before = len(rejects)
+            for row in _track_rows(crate, track, decoder, rejects):
+                batch.add(row)
+            counts["tracks"] += 1
+            counts.update(f"{r.level}:{r.reason}" for r in rejects[before:])
+            beat({**counts, "clips": batch.seen})
+        before = len(rejects)
+        batch.flush()
+        counts.update(f"{r.level}:{r.reason}" for r in rejects[before:])
+        writer.close()
+    with crate.storage.write(crate.rejects_part(index)) as rejects_file:
+        _write_rejects(rejects_file, rejects)
+    counts["clips"] = writer.rows
+    report = ShardReport(
+        shard=index,
+        rows=writer.rows,
+        seconds=round(time.monotonic() - started, 3),
+        counts=dict(sorted(counts.items())),
+    )
+    files = {crate.clips_part(index): clips_file, crate.rejects_part(index): rejects_file}
+    write_marker(crate.storage, CLIPS, crate.plan.shards, report, run_hash=crate.clips_hash, files=files)
+    return report
+
+
+def _track_rows(
+    crate: Crate, track: Track, decoder: GuardedDecoder, rejects: list[Reject]
+) -> Iterator[tuple[dict[str, Any], CutClip]]:
+    """The rows of a track's clips, without embedding; what is left out goes to `rejects`."""
+    written = 0
+
+    def reject(stage: str, reason: str, detail: str, piece: LeftOut | None = None) -> None:
+        rejects.append(
+            Reject(
+                track_id=track.track_id,
+                key=track.key,
+                level="clip" if piece or written else "track",
+                stage=stage,
+                reason=reason,
+                detail=detail,
+                index=piece.index if piece else written or None,
+                start_s=piece.start_s if piece else None,
+                duration_s=piece.duration_s if piece else None,
+            )
+        )
+
+    try:
+        with fetched(track.path) as (local_path, sha256, size):
+            info, pieces = decoder.cut(local_path)
+            shared = _shared_columns(track, info, sha256, size)
+            for piece in pieces:
+                if isinstance(piece, LeftOut):
+                    reject("cut" if piece.reason == "too-short" else "quality", piece.reason, piece.detail, piece)
+                else:
+                    written += 1
+                    yield _clip_row(crate, track, piece) | shared, piece
+    except DecodeFailure as failure:
+        reject(failure.stage, failure.reason, failure.detail)
+
+
+def _clip_row(crate: Crate, track: Track, clip: CutClip) -> dict[str, Any]:
+    identity = clip_id(track.track_id, clip.start_s)
+    audio = {}
+    for name, rate in audio_columns(crate.config).items():
+        audio[name] = {"bytes": encode_flac(clip.audio[rate], rate), "path": f"{identity}-{rate}.flac"}
+    return {
+        "clip_id": identity,
+        "track_id": track.track_id,
+        "index": clip.index,
+        "start_s": clip.start_s,
+        "duration_s": clip.duration_s,
+        **audio,
+        **asdict(clip.quality),
+    }
+
+
+def _shared_columns(track: Track, info: SourceInfo, sha256: str, size: int) -> dict[str, Any]:
+    return {
+        "title": track.title,
+        "artist": track.artist,
+        "tags": list(track.tags),
+        "licence": track.licence,
+        "extra": [{"name": name, "value": value} for name, value in track.extra],
+        "source_key": track.key,
+        "source_sha256": sha256,
+        "source_bytes": size,
+        **{f"source_{name}": value for name, value in asdict(info).items()},
+    }
+
+
+class _EmbedBatch:
+    """Gathers clips until a batch is full, embeds them, and hands finished rows to the writer in order."""
+
+    def __init__(self, crate: Crate, embedder: AudioEmbedder, writer: ShardWriter, rejects: list[Reject]) -> None:
+        self._crate, self._embedder, self._writer, self._rejects = crate, embedder, writer, rejects
+        self._waiting: list[tuple[dict[str, Any], CutClip]] = []
+        self.seen = 0
+
+    def add(self, row: tuple[dict[str, Any], CutClip]) -> None:
+        self.seen += 1
+        self._waiting.append(row)
+        if len(self._waiting) == EMBED_BATCH_CLIPS:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._waiting:
+            return
+        rate = self._crate.embedder.sample_rate_hz
+        embedding_CD = embed_clips(
+            [clip.audio[rate] for _, clip in self._waiting],
+            [clip.duration_s for _, clip in self._waiting],
+            clip_s=self._crate.config.clip_s,
+            batch=EMBED_BATCH_CLIPS,
+            embedder=self._embedder,
+        )
+        for (row, clip), embedding_D in zip(self._waiting, embedding_CD, strict=True):
+            if np.isfinite(embedding_D).all():
+                self._writer.add([row | {"embedding": embedding_D.tolist()}])
+            else:
+                self._rejects.append(_not_embedded(row, clip))
+        self._waiting.clear()
+
+
+def _not_embedded(row: dict[str, Any], clip: CutClip) -> Reject:
+    return Reject(
+        track_id=row["track_id"],
+        key=row["source_key"],
+        level="clip",
+        stage="embed",
+        reason="not-finite",
+        detail="the embedder gave NaN or infinity",
+        index=clip.index,
+        start_s=clip.start_s,
+        duration_s=clip.duration_s,
+    )
+
+
+def _write_rejects(file: Any, rejects: list[Reject]) -> None:
+    rows = [asdict(reject) for reject in rejects]
+    pq.write_table(pa.Table.from_pylist(rows, schema=rejects_schema()), file, compression="zstd")

@@ -1,0 +1,69 @@
+"""The draw has the law it claims, and depends on nothing but (seed, clip, caption)."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from labeling.draw import draw, first_draw_probability
+from pipeline.ids import draw_uniform, hash_u64
+
+
+def clips(n: int) -> np.ndarray:
+    return np.array([hash_u64("clip", i) for i in range(n)], dtype=np.uint64)
+
+
+def test_probability_is_the_share_of_one_over_count() -> None:
+    # 1/1, 1/2, 1/4 -> 4/7, 2/7, 1/7
+    np.testing.assert_allclose(first_draw_probability(np.array([[1, 2, 4]])), [[4 / 7, 2 / 7, 1 / 7]])
+
+
+def test_pairs_are_drawn_as_often_as_drawing_one_by_one_predicts() -> None:
+    n = 60_000
+    counts = np.array([1, 2, 4, 8])
+    weights = 1 / counts
+    captions = np.array([hash_u64("caption", i) for i in range(4)], dtype=np.uint64)
+    got = draw(
+        seed=3,
+        clip_B=clips(n),
+        caption_BK=np.tile(captions, (n, 1)),
+        counts_BK=np.tile(counts, (n, 1)),
+        drawn=2,
+    )
+    for a, b in itertools.combinations(range(4), 2):
+        w = weights / weights.sum()
+        predicted = w[a] * w[b] / (1 - w[a]) + w[b] * w[a] / (1 - w[b])
+        observed = float(((got[:, 0] == a) & (got[:, 1] == b)).mean())
+        assert observed == pytest.approx(predicted, abs=4 * np.sqrt(predicted * (1 - predicted) / n))
+
+
+def test_a_clips_draw_depends_on_itself_alone() -> None:
+    rng = np.random.default_rng(0)
+    clip, caption = clips(50), rng.integers(0, 2**63, (50, 10)).astype(np.uint64)
+    counts = rng.integers(1, 100, (50, 10))
+    together = draw(seed=1, clip_B=clip, caption_BK=caption, counts_BK=counts, drawn=3)
+    order = rng.permutation(50)
+    shuffled = draw(seed=1, clip_B=clip[order], caption_BK=caption[order], counts_BK=counts[order], drawn=3)
+    assert np.array_equal(together[order], shuffled)
+    other_seed = draw(seed=2, clip_B=clip, caption_BK=caption, counts_BK=counts, drawn=3)
+    assert not np.array_equal(together, other_seed)
+
+
+def test_controls_and_bounds() -> None:
+    one = np.array([5], dtype=np.uint64)
+    caption, counts = np.arange(4, dtype=np.uint64)[None], np.array([[1000, 1, 1, 1]])
+    assert draw(seed=0, clip_B=one, caption_BK=caption, counts_BK=counts, drawn=2, method="top").tolist() == [[0, 1]]
+    with pytest.raises(ValueError, match="drawn is 5; expected at most the 4"):
+        draw(seed=0, clip_B=one, caption_BK=caption, counts_BK=counts, drawn=5)
+
+
+def test_the_noise_is_fixed_for_all_time() -> None:
+    got = draw_uniform(0, np.array([[1]], dtype=np.uint64), np.array([[2, 3]], dtype=np.uint64))
+    again = draw_uniform(0, np.array([[1]], dtype=np.uint64), np.array([[3, 2]], dtype=np.uint64))[:, ::-1]
+    assert np.array_equal(got, again)
+    np.testing.assert_allclose(got, [[0.7578772111259038, 0.9759412540469936]], rtol=0, atol=1e-15)
+    many = draw_uniform(7, clips(2000)[:, None], np.arange(50, dtype=np.uint64)[None])
+    assert abs(many.mean() - 0.5) < 0.003
+    assert abs(np.quantile(many, 0.1) - 0.1) < 0.005
