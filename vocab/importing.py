@@ -9,7 +9,7 @@ from dataclasses import replace
 from pipeline.errors import BadInput
 from pipeline.storage import Storage
 from vocab.build import caption_table, provenance_json
-from vocab.store import Kind, VocabularyCard, write_vocabulary
+from vocab.store import VocabularyCard, write_vocabulary
 from vocab.tables import Skips, read_rows
 
 __all__ = ["import_captions", "write_skips"]
@@ -48,9 +48,7 @@ def import_captions(
             f"{os.fspath(source)} has {total} rows and no usable caption ({skips.as_dict()}); "
             f"is {column!r} the right column?"
         )
-    table, repeated = caption_table(
-        texts, kind=card.kind, source=card.source, licence=card.licence, provenance=origins
-    )
+    table, repeated = caption_table(texts, kind=card.kind, source=card.source, licence=card.licence, provenance=origins)
     yields = {"import": {"rows": total, **skips.as_dict(), "repeated": repeated, "kept": len(table)}}
     write_skips(out, skips)
     return write_vocabulary(out, table, replace(card, yields=yields, config={**card.config, "file": name}))
@@ -65,12 +63,3 @@ def write_skips(out: str | os.PathLike[str], skips: Skips) -> None:
         storage.write_json(target, {"counts": skips.as_dict(), "rows": skips.rows})
     else:
         storage.remove(target)
-
-
-def kind_of(text: str) -> Kind:
-    """The kind that a word such as `long` names."""
-    if text == "long":
-        return "long"
-    if text == "short":
-        return "short"
-    raise BadInput(f"{text!r} is no kind of caption; use `long` for sentences or `short` for tags")

@@ -23,8 +23,8 @@ MUSICCAPS_LICENCE = "CC-BY-SA-4.0"
 _END = re.compile(r"(?<=[.!?])\s")
 _NOTES = {
     "long": (
-        "Rater-LF: sentences of the MusicCaps captions. MusicCaps is the evaluation set of Noise2Music: the paper leaves "
-        "these sentences out of training (3.6), and so does the profile noise2music."
+        "Rater-LF: sentences of the MusicCaps captions. MusicCaps is the evaluation set of Noise2Music: the paper "
+        "leaves these sentences out of training (3.6), and so does the profile noise2music."
     ),
     "short": (
         "Rater-SF: aspect tags of MusicCaps, the same set that models are evaluated on; the paper trains on these tags "
@@ -66,8 +66,8 @@ def write_musiccaps(
     cards = []
     for kind, out in (("long", long_out), ("short", short_out)):
         texts = [text for text, _ in found[kind]]
-        unique = len({" ".join(text.split()) for text in texts})
-        table, repeated = caption_table(
+        unique = len(set(texts))
+        table, _ = caption_table(
             texts,
             kind="long" if kind == "long" else "short",
             source="rater",
@@ -82,7 +82,7 @@ def write_musiccaps(
             licence=MUSICCAPS_LICENCE,
             evaluation_derived=True,
             note=_NOTES[kind],
-            yields={"musiccaps": {**counts, "same_in_other_case": unique - len(table), "kept": len(table)}},
+            yields={"musiccaps": {**counts, "same_but_case_or_spaces": unique - len(table), "kept": len(table)}},
             config={"file": name},
         )
         cards.append(write_vocabulary(out, table, card))

@@ -13,7 +13,9 @@ from vocab.store import Vocabulary
 
 __all__ = ["lines", "vocabulary_stats"]
 
-_COMMON = frozenset("a an and the of with in is it to that this on for by at as its from are over while has has".split())
+_COMMON = frozenset(
+    "a an and the of with in is it to that this on for by at as its from are over while has has".split()
+)
 _WORD_ROWS = 200_000
 """Rows that words are counted over; evenly drawn where a vocabulary is larger."""
 
@@ -40,7 +42,9 @@ def vocabulary_stats(vocabulary: Vocabulary, *, top: int = 20, examples: int = 8
         "content_hash": vocabulary.card.content_hash,
         "words": {
             f"p{share}": int(value)
-            for share, value in zip((0, 5, 25, 50, 75, 95, 100), np.percentile(words_N, (0, 5, 25, 50, 75, 95, 100)), strict=True)
+            for share, value in zip(
+                (0, 5, 25, 50, 75, 95, 100), np.percentile(words_N, (0, 5, 25, 50, 75, 95, 100)), strict=True
+            )
         },
         "distinct_words": len(counted),
         "top_words": dict(shown),
@@ -69,7 +73,8 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
     yield f"{figures['name']}: {figures['captions']:,} {figures['kind']} captions"
     yield f"  source {figures['source']}, licence {figures['licence']}{marked}, content {figures['content_hash']}"
     yield "  words a caption: " + ", ".join(f"{key} {value}" for key, value in figures["words"].items())
-    yield f"  distinct words: {figures['distinct_words']:,}; the same but for punctuation: {figures['same_but_punctuation']:,}"
+    yield f"  distinct words: {figures['distinct_words']:,}"
+    yield f"  the same as another but for punctuation: {figures['same_but_punctuation']:,}"
     yield "  most used words: " + ", ".join(f"{word} {count:,}" for word, count in figures["top_words"].items())
     if "top_facts" in figures:
         facts = ", ".join(f"{fact} {count:,}" for fact, count in figures["top_facts"].items())

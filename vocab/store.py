@@ -34,6 +34,7 @@ __all__ = [
     "captions_hash",
     "ids_from_hex",
     "ids_to_hex",
+    "open_vocabulary",
     "write_vocabulary",
 ]
 
@@ -198,6 +199,18 @@ def write_vocabulary(path: str | os.PathLike[str], table: pa.Table, card: Vocabu
 def bundled_vocabulary(kind: Kind) -> Vocabulary:
     """The vocabulary that comes with cratedig: a grammar over music words, for a machine without a language model."""
     return Vocabulary.load(BUNDLED_FOLDER / f"{kind}.parquet")
+
+
+def open_vocabulary(name: str | os.PathLike[str]) -> Vocabulary:
+    """`bundled:long`, `bundled:short`, or the path of a vocabulary."""
+    text = os.fspath(name)
+    if text == "bundled:long":
+        return bundled_vocabulary("long")
+    if text == "bundled:short":
+        return bundled_vocabulary("short")
+    if text.startswith("bundled"):
+        raise VocabularyProblem(f"{text!r} is no bundled vocabulary; there are bundled:long and bundled:short")
+    return Vocabulary.load(text)
 
 
 def ids_from_hex(column: pa.ChunkedArray | pa.Array) -> NDArray[np.uint64]:

@@ -74,7 +74,11 @@ def read_rows(path: str | os.PathLike[str], *, columns: Sequence[str], text_colu
             rows = _parquet(raw, name, columns)
         else:
             file = _text(raw, base)
-            rows = _lines(file, text_column) if kind == "txt" else _csv(file, name, columns, "\t" if kind == "tsv" else ",")
+            rows = (
+                _lines(file, text_column)
+                if kind == "txt"
+                else _csv(file, name, columns, "\t" if kind == "tsv" else ",")
+            )
         for row in rows:
             seen += 1
             yield row
@@ -127,7 +131,9 @@ def _csv(file: IO[str], name: str, columns: Sequence[str], delimiter: str) -> It
             else:
                 yield Row(number=number, values=values, fault=_fault(values, columns))
     except csv.Error as error:
-        raise BadInput(f"{name} is not valid CSV at row {number + 1} ({error}); quote fields with commas in them") from error
+        raise BadInput(
+            f"{name} is not valid CSV at row {number + 1} ({error}); quote fields with commas in them"
+        ) from error
     finally:
         csv.field_size_limit(before)
 

@@ -1,0 +1,186 @@
+"""`cratedig vocab`: make, clean, merge, embed and look at caption vocabularies."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_parser"]
+
+_RAW = argparse.RawDescriptionHelpFormatter
+_VOCABULARY = "a vocabulary (.parquet), or bundled:long, bundled:short"
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "vocab",
+        help="caption vocabularies: import, generate, clean, merge, embed",
+        description="Caption vocabularies. A vocabulary is one Parquet file of one kind (long: sentences, short: tags) "
+        "and a JSON card beside it that says where the captions come from and what every filter left out.",
+        epilog="examples:\n"
+        "  cratedig vocab import captions.txt --out mine.parquet\n"
+        "  cratedig vocab generate songs.csv --out raw --server http://localhost:8000/v1 --model NAME\n"
+        "  cratedig vocab clean raw --out clean.parquet --songs songs.csv\n"
+        "  cratedig vocab stats bundled:long\n",
+        formatter_class=_RAW,
+    )
+    commands = parser.add_subparsers(dest="vocab_command", metavar="COMMAND", required=True)
+    _add_import(commands)
+    _add_musiccaps(commands)
+    _add_grammar(commands)
+    _add_merge(commands)
+    _add_stats(commands)
+
+
+def _command(commands: Any, name: str, run: Any, help_text: str, description: str, example: str) -> Any:
+    parser = commands.add_parser(
+        name, help=help_text, description=description, epilog=f"example:\n{example}", formatter_class=_RAW
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_import(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "import",
+        _import,
+        "captions from a text, CSV or Parquet file",
+        "One caption a row. Rows that cannot be used are counted on the card and listed in OUT.skipped.json.",
+        "  cratedig vocab import captions.csv --column caption --out mine.parquet --licence CC0-1.0\n",
+    )
+    parser.add_argument("input", help=".txt (one a line), .csv, .tsv or .parquet; the first three also .gz")
+    parser.add_argument("--out", required=True, metavar="FILE", help="vocabulary to write, NAME.parquet")
+    parser.add_argument("--column", default="text", help="column that holds the captions (default: text)")
+    parser.add_argument("--kind", choices=("long", "short"), default="long", help="sentences or tags (default: long)")
+    parser.add_argument("--licence", default="unknown", help="of the captions, as an SPDX name where there is one")
+    parser.add_argument("--note", default="", help="a sentence for the card")
+    parser.add_argument(
+        "--evaluation-derived", action="store_true", help="the captions come from a set that models are evaluated on"
+    )
+
+
+def _import(args: argparse.Namespace) -> int:
+    from vocab.importing import import_captions
+    from vocab.store import VocabularyCard
+
+    card = VocabularyCard(
+        name=Path(args.out).stem,
+        kind=args.kind,
+        source="import",
+        licence=args.licence,
+        evaluation_derived=args.evaluation_derived,
+        note=args.note,
+    )
+    _say(args.out, import_captions(args.input, args.out, card=card, column=args.column))
+    return 0
+
+
+def _add_musiccaps(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "musiccaps",
+        _musiccaps,
+        "Rater-LF and Rater-SF from the CSV of MusicCaps",
+        "Writes rater-lf.parquet (sentences) and rater-sf.parquet (tags). Both are marked as evaluation-derived; the "
+        "label profile noise2music refuses Rater-LF, as the paper does (3.6).",
+        "  cratedig vocab musiccaps musiccaps-public.csv --out vocabularies\n",
+    )
+    parser.add_argument("input", help="musiccaps-public.csv")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="folder for the two vocabularies")
+
+
+def _musiccaps(args: argparse.Namespace) -> int:
+    from vocab.musiccaps import write_musiccaps
+
+    long_out, short_out = f"{args.out}/rater-lf.parquet", f"{args.out}/rater-sf.parquet"
+    for path, card in zip(
+        (long_out, short_out), write_musiccaps(args.input, long_out=long_out, short_out=short_out), strict=True
+    ):
+        _say(path, card)
+    return 0
+
+
+def _add_grammar(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "grammar",
+        _grammar,
+        "captions from this project's grammar, as in the bundled vocabulary",
+        "For a machine without a language model: sentences and tags of a grammar over music words, with the facts that "
+        "each states. The bundled vocabularies are made so.",
+        "  cratedig vocab grammar --kind long --count 100000 --seed 0 --out long.parquet\n",
+    )
+    parser.add_argument("--out", required=True, metavar="FILE", help="vocabulary to write, NAME.parquet")
+    parser.add_argument("--kind", choices=("long", "short"), default="long", help="sentences or tags (default: long)")
+    parser.add_argument("--count", type=int, metavar="N", help="distinct captions (default: 100000 long, all short)")
+    parser.add_argument("--seed", type=int, default=0, help="of the sentences drawn (default: 0)")
+
+
+def _grammar(args: argparse.Namespace) -> int:
+    from pipeline.errors import BadInput
+    from vocab.bundled import BUNDLED_LONG, write_grammar
+
+    if args.count is not None and args.count < 1:
+        raise BadInput(f"--count is {args.count}; expected 1 or more")
+    count = BUNDLED_LONG if args.count is None and args.kind == "long" else args.count
+    _say(args.out, write_grammar(args.out, kind=args.kind, count=count, seed=args.seed))
+    return 0
+
+
+def _add_merge(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "merge",
+        _merge,
+        "several vocabularies of one kind into one",
+        "Each caption once, from the first vocabulary that has it. What is evaluation-derived stays so.",
+        "  cratedig vocab merge clean.parquet bundled:long --out all.parquet\n",
+    )
+    parser.add_argument("inputs", nargs="+", metavar="VOCABULARY", help=_VOCABULARY)
+    parser.add_argument("--out", required=True, metavar="FILE", help="vocabulary to write, NAME.parquet")
+
+
+def _merge(args: argparse.Namespace) -> int:
+    from vocab.merge import merge_vocabularies
+    from vocab.store import open_vocabulary
+
+    parts = [(path, open_vocabulary(path)) for path in args.inputs]
+    _say(args.out, merge_vocabularies(parts, args.out, name=Path(args.out).stem))
+    return 0
+
+
+def _add_stats(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "stats",
+        _stats,
+        "lengths, top words, duplicates, facts, examples",
+        "What a vocabulary holds, from its card and its captions.",
+        "  cratedig vocab stats bundled:long\n",
+    )
+    parser.add_argument("input", metavar="VOCABULARY", help=_VOCABULARY)
+    parser.add_argument("--top", type=int, default=20, help="most used words and facts to show (default: 20)")
+    parser.add_argument("--examples", type=int, default=8, help="captions to show (default: 8)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _stats(args: argparse.Namespace) -> int:
+    from vocab.stats import lines, vocabulary_stats
+    from vocab.store import open_vocabulary
+
+    figures = vocabulary_stats(open_vocabulary(args.input), top=args.top, examples=args.examples)
+    if args.json:
+        print(json.dumps(figures, indent=1, ensure_ascii=False))
+    else:
+        print("\n".join(lines(figures)))
+    return 0
+
+
+def _say(path: str, card: Any) -> None:
+    """One line about what was written, and what each step left out."""
+    print(f"{path}: {card.captions:,} {card.kind} captions")
+    for step, counts in card.yields.items():
+        print(f"  {step}: " + ", ".join(f"{reason} {count:,}" for reason, count in counts.items()))
