@@ -69,6 +69,7 @@ class AudioSource:
         self.claimed_s: float | None = None
         self._stopped = ""
         self._stamps_tell_holes = False
+        self._tick_s = 0.0
         self._expected_s = 0.0
 
     def blocks(self) -> Iterator[NDArray[Any]]:
@@ -110,7 +111,8 @@ class AudioSource:
         if self.errors and short_s > max(0.2, share * (self.claimed_s or 0.0)):
             raise DecodeFailure("corrupt", f"{short_s:.1f} s lost, {decoded_s:.1f} s left")
         if self.samples == 0:
-            raise DecodeFailure("no-samples", f"{self.packets} packets gave no audio")
+            reason = "no-samples" if _begins_like_audio(self._path) else "not-audio"
+            raise DecodeFailure(reason, f"{self.packets} packets gave no audio")
         if self.foreign_frames > share * self.packets:
             raise DecodeFailure(
                 "format-changed", f"{self.foreign_frames} frames differ from {self.sample_rate_hz} Hz x {self.channels}"
@@ -170,13 +172,14 @@ class AudioSource:
                 f"{self.channels} channels at {self.sample_rate_hz} Hz; "
                 f"up to {_MAX_CHANNELS} at {_RATES_HZ[0]} to {_RATES_HZ[-1]} Hz can be used",
             )
-        self._expected_s = float(frame.pts * frame.time_base) if frame.pts is not None else 0.0
+        self._tick_s = float(frame.time_base)
+        self._expected_s = frame.pts * self._tick_s if frame.pts is not None else 0.0
 
     def _note_hole(self, frame: av.AudioFrame) -> None:
         if not self._stamps_tell_holes:
             return
         if frame.pts is not None:
-            at_s = float(frame.pts * frame.time_base)
+            at_s = frame.pts * self._tick_s
             if at_s - self._expected_s > 0.05:
                 self.missing_s += at_s - self._expected_s
                 self.errors += 1
@@ -205,10 +208,8 @@ def _opened(path: str) -> Iterator[av.container.InputContainer]:
     try:
         # The prefix keeps a name such as `concat:a.mp3` or `12:30.mp3` from being read as a protocol.
         container = av.open("file:" + str(Path(path).absolute()), options=options, metadata_errors="replace")
-    except av.error.OSError as error:
-        if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-            raise DecodeFailure("unreadable", _explain(error), stage="read") from error
-        raise _not_openable(path, error) from error
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise DecodeFailure("unreadable", _explain(error), stage="read") from error
     except av.error.FFmpegError as error:
         raise _not_openable(path, error) from error
     with container:
@@ -216,12 +217,16 @@ def _opened(path: str) -> Iterator[av.container.InputContainer]:
 
 
 def _not_openable(path: str, error: Exception) -> DecodeFailure:
-    """A file that begins as audio does is damaged; any other never was audio."""
-    with open(path, "rb") as file:
-        head = file.read(16)
-    if head.startswith(_MAGIC) or head[4:8] == b"ftyp":
+    if _begins_like_audio(path):
         return DecodeFailure("corrupt", f"its header cannot be read: {_explain(error)}")
     return DecodeFailure("not-audio", f"no known audio container: {_explain(error)}")
+
+
+def _begins_like_audio(path: str) -> bool:
+    """A file that does is damaged where it gives nothing; any other never was audio."""
+    with open(path, "rb") as file:
+        head = file.read(16)
+    return head.startswith(_MAGIC) or head[4:8] == b"ftyp" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
 
 
 def _first_audio(container: av.container.InputContainer) -> Any:
