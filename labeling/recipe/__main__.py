@@ -1,0 +1,48 @@
+"""`python -m labeling.recipe`: the steps that make the bundled model and the demo music."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pipeline.errors import CratedigError
+
+__all__ = ["main"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m labeling.recipe", description=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True)
+
+    render = steps.add_parser("render", help="compose and render windows into mel shards (resumes where it stopped)")
+    render.add_argument("out", type=Path)
+    render.add_argument("--split", default="train", help="train and seen: FluidR3; unseen: TimGM6mb, other rooms")
+    render.add_argument("--windows", type=int, default=12_000)
+    render.add_argument("--seed", type=int, default=0)
+    render.add_argument("--workers", type=int, default=1)
+    return parser
+
+
+def _render(args: argparse.Namespace) -> None:
+    from labeling.recipe.data import render_shards
+
+    for done, seconds in render_shards(
+        args.out, split=args.split, windows=args.windows, run_seed=args.seed, workers=args.workers
+    ):
+        print(f"{done} of {args.windows} windows, {seconds:.0f} s", flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """One step; the exit status is 2 for what the user can mend."""
+    args = _parser().parse_args(argv)
+    try:
+        {"render": _render}[args.step](args)
+    except CratedigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
