@@ -21,7 +21,28 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--windows", type=int, default=12_000)
     render.add_argument("--seed", type=int, default=0)
     render.add_argument("--workers", type=int, default=1)
+
+    train = steps.add_parser("train", help="train a model folder on mel shards (resumes where it stopped)")
+    train.add_argument("out", type=Path)
+    train.add_argument("--data", type=Path, required=True)
+    train.add_argument("--steps", type=int, default=4000)
+    train.add_argument("--batch", type=int, default=48)
+    train.add_argument("--learning-rate", type=float, default=1.3e-3)
+    train.add_argument("--ramp", type=float, default=0.4)
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--init", type=Path, help="a model folder of this recipe to start from")
+    train.add_argument("--device", default="auto")
+    train.add_argument("--threads", type=int, default=0)
     return parser
+
+
+def _train(args: argparse.Namespace) -> None:
+    from labeling.recipe.train import TrainConfig, train
+
+    config = TrainConfig(
+        steps=args.steps, batch=args.batch, learning_rate=args.learning_rate, ramp=args.ramp, seed=args.seed
+    )
+    train(config, args.data, args.out, init=args.init, device=args.device, threads=args.threads)
 
 
 def _render(args: argparse.Namespace) -> None:
@@ -37,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     """One step; the exit status is 2 for what the user can mend."""
     args = _parser().parse_args(argv)
     try:
-        {"render": _render}[args.step](args)
+        {"render": _render, "train": _train}[args.step](args)
     except CratedigError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
