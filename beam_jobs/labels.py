@@ -14,7 +14,7 @@ from labeling.candidates import CandidateSet, read_counts, write_mean_embedding
 from labeling.caption_embeddings import embeddings_name, write_embeddings
 from labeling.draw import Method
 from labeling.label import LabelRun, OpenSlot, label_shard
-from labeling.profiles import PROFILES, check_vocabulary, resolve_vocabularies
+from labeling.profiles import PROFILES, Profile, check_vocabulary, resolve_vocabularies
 from pipeline.crate import CLIPS, Crate
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.progress import Heartbeat
@@ -26,7 +26,7 @@ from vocab.store import Vocabulary
 if TYPE_CHECKING:
     from labeling.embedder import Embedder
 
-__all__ = ["LabelsJob", "label_crate"]
+__all__ = ["LabelsJob", "check_labels", "label_crate"]
 
 Stage = Callable[[ShardJob], Callable[[], None]]
 """Told of each job before it runs; returns what is called while it runs."""
@@ -80,6 +80,19 @@ class _Worker:
         pass
 
 
+def check_labels(profile: str, vocabularies: Mapping[str, str], k: int) -> tuple[Profile, dict[str, str]]:
+    """The profile and the vocabulary file of each of its slots, checked before any work is done."""
+    if profile not in PROFILES:
+        raise BadInput(f"profile {profile!r} is not known; expected one of {', '.join(PROFILES)}")
+    chosen = PROFILES[profile]
+    files = resolve_vocabularies(chosen, vocabularies)
+    if (most := max((slot.draw for slot in chosen.slots), default=0)) > k:
+        raise BadInput(f"k is {k}, profile {profile} draws up to {most} of the k candidates; give --k {most} or more")
+    for slot in chosen.slots:
+        check_vocabulary(chosen, slot, Vocabulary.load(files[slot.name]))
+    return chosen, files
+
+
 def label_crate(
     crate: Crate,
     *,
@@ -100,18 +113,12 @@ def label_crate(
 
     on_captions: told (vocabulary, captions embedded, captions in all) while a vocabulary is embedded.
     """
-    if profile not in PROFILES:
-        raise BadInput(f"profile {profile!r} is not known; expected one of {', '.join(PROFILES)}")
-    chosen_profile = PROFILES[profile]
+    chosen_profile, files = check_labels(profile, vocabularies or {}, k)
     engine = engine or Engine()
-    files = resolve_vocabularies(chosen_profile, vocabularies or {})
-    if (most := max((slot.draw for slot in chosen_profile.slots), default=0)) > k:
-        raise BadInput(f"k is {k}, profile {profile} draws up to {most} of the k candidates; give --k {most} or more")
     crate.require_clips()
     candidates: dict[str, CandidateSet] = {}
     for slot in chosen_profile.slots:
         vocabulary = Vocabulary.load(files[slot.name])
-        check_vocabulary(chosen_profile, slot, vocabulary)
         job = _candidates_job(crate, vocabulary, files[slot.name], k=k, debias=debias)
         if job.todo():
             _embed_if_needed(crate, job, vocabulary, embedder, device, on_captions)

@@ -56,9 +56,12 @@ def write_embeddings(
 
 
 def load_embeddings(storage: Storage, name: str, embedder: EmbedderCard) -> NDArray[np.float32]:
-    """The (N, D) matrix; mapped, not read, where the storage is local. Raises IndexMismatch for another dimension."""
+    """The (N, D) matrix; where the storage is local it is mapped, privately, since torch wants writable memory.
+
+    Raises IndexMismatch for another dimension.
+    """
     if storage.is_local:
-        matrix_ND = np.load(storage.path(name), mmap_mode="r", allow_pickle=False)
+        matrix_ND = np.load(storage.path(name), mmap_mode="c", allow_pickle=False)
     else:
         with storage.open(name) as file:
             matrix_ND = np.load(file, allow_pickle=False)

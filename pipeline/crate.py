@@ -34,6 +34,8 @@ class Crate:
     plan: PlanSummary
     listed: Mapping[str, Any]
     """Where the input was, and what of it was no track; for people, not for identity."""
+    embedder_source: str
+    """Name or path that the embedder was loaded by; its hash is what counts."""
 
     @property
     def clips_hash(self) -> str:
@@ -77,6 +79,7 @@ class Crate:
         config: ClipsConfig,
         embedder: EmbedderCard,
         *,
+        embedder_source: str = "bundled",
         tracks_per_shard: int | None = None,
     ) -> Crate:
         """Plan a crate at `root`, or take up the very same one that was begun there.
@@ -91,7 +94,14 @@ class Crate:
             "ignored": dict(listing.ignored),
             "repeated_rows": listing.repeated_rows,
         }
-        crate = cls(storage=storage, config=config, embedder=embedder, plan=plan, listed=listed)
+        crate = cls(
+            storage=storage,
+            config=config,
+            embedder=embedder,
+            plan=plan,
+            listed=listed,
+            embedder_source=embedder_source,
+        )
         if storage.exists(_HEADER):
             _refuse_other(cls.open(root), crate)
             return crate
@@ -125,6 +135,7 @@ class Crate:
                 embedder=EmbedderCard(**header["embedder"]),
                 plan=PlanSummary(**header["plan"]),
                 listed=header["listed"],
+                embedder_source=str(header["embedder_source"]),
             )
         except (KeyError, TypeError, ValidationError) as error:
             raise CrateMismatch(
@@ -139,6 +150,7 @@ class Crate:
             "embedder": self.embedder.as_dict(),
             "plan": {"tracks": self.plan.tracks, "shards": self.plan.shards, "hash": self.plan.hash},
             "listed": dict(self.listed),
+            "embedder_source": self.embedder_source,
         }
 
 

@@ -1,0 +1,131 @@
+"""`cratedig mine`: plan, clips, labels, verify and report in one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from cli.options import (
+    add_clip_options,
+    add_command,
+    add_embedder_options,
+    add_engine_options,
+    add_label_options,
+    clips_config,
+    engine,
+    label_options,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.crate import Crate
+
+__all__ = ["add_parser", "finish", "mine"]
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = add_command(
+        subparsers,
+        "mine",
+        help="a folder of music in, a captioned, verified dataset out",
+        about="Cut every track into clips, embed them, give each captions that fit, write sharded Parquet, prove that "
+        "nothing was lost and make a page to look at. Run it again to go on after an interruption.",
+        example="  cratedig mine ~/Music --out crates/mine\n"
+        "  cratedig mine songs.csv --out crates/caps --profile mulamcap --vocab rater_lf=rater-lf.parquet\n"
+        "  cratedig mine 's3://bucket/music/**/*.flac' --out crates/s3 --dry-run",
+        run=_run,
+    )
+    parser.add_argument(
+        "input", help="folder, glob, audio file, or CSV/Parquet with path, title, artist, tags, licence"
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="CRATE", help="folder of the dataset; taken up where it was left"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
+    parser.add_argument("--no-report", action="store_true", help="leave out report/index.html")
+    add_reject_option(parser)
+    add_clip_options(parser)
+    add_embedder_options(parser)
+    add_label_options(parser)
+    add_engine_options(parser)
+
+
+def add_reject_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-reject-share",
+        type=float,
+        default=0.2,
+        metavar="X",
+        help="the run fails at its end when more of the tracks, or of the clips, were rejected (default: 0.2)",
+    )
+
+
+def _run(args: argparse.Namespace) -> int:
+    return mine(args)
+
+
+def mine(args: argparse.Namespace) -> int:
+    """Everything from the input to the report."""
+    started = time.monotonic()
+    from cli.plan import open_plan, print_dry_run
+
+    label_keywords = label_options(args)
+    config = clips_config(args, default_clip_s=10.0 if args.profile == "mulamcap" else 30.0)
+    if args.dry_run:
+        print_dry_run(args, config)
+        return 0
+    crate = open_plan(args, config)
+    from beam_jobs.clips import ClipsJob
+    from beam_jobs.engine import run_job
+    from beam_jobs.labels import check_labels, label_crate
+    from cli.view import JobView
+    from pipeline.manifest import shard_counts
+    from pipeline.rejects import check_reject_share
+
+    work = engine(args)
+    check_labels(label_keywords["profile"], label_keywords["vocabularies"], label_keywords["k"])
+    with JobView() as view:
+        job = ClipsJob(
+            root=crate.storage.url, shard_count=crate.plan.shards, embedder=args.embedder, device=args.device
+        )
+        run_job(job, work, view.watch(job))
+        run = label_crate(
+            crate,
+            **label_keywords,
+            embedder=args.embedder,
+            device=args.device,
+            engine=work,
+            stage=view.watch,
+            on_captions=view.captions,
+        )
+    finish(crate, report=not args.no_report, run=run.name)
+    counts = shard_counts(crate)
+    print(f"done in {time.monotonic() - started:.0f} s: {crate.storage.url}")
+    check_reject_share(counts, args.max_reject_share)
+    return 0
+
+
+def finish(crate: Crate, *, report: bool, run: str = "") -> None:
+    """Manifest, dataset card, proof and page. Raises VerifyFailed where the proof does not hold."""
+    from pipeline.card import write_card
+    from pipeline.errors import VerifyFailed
+    from pipeline.manifest import write_manifest
+    from pipeline.verify import verify_crate
+
+    manifest = write_manifest(crate)
+    write_card(crate)
+    proof = verify_crate(crate)
+    print("\n".join(proof.lines()))
+    _print_reasons(proof.reasons)
+    print(f"content hash: {manifest['content_hash']}")
+    if not proof.holds:
+        raise VerifyFailed(f"{crate.storage.url} does not hold what its plan promised: {proof.faults[0]}")
+
+
+def _print_reasons(reasons: Mapping[str, int]) -> None:
+    for name, count in sorted(reasons.items()):
+        level, _, reason = name.partition(":")
+        print(f"  left out, {level}: {reason} {count}", file=sys.stdout)
