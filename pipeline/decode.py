@@ -1,7 +1,7 @@
 """From a file to blocks of samples, with FFmpeg. Runs in the decoder's own process; see `decode_guard`.
 
-C channels, T samples at the file's rate. A block has the decoder's own number type, which for 16-bit audio is half the
-memory of floats; `to_float` turns it into numbers of which 1 is full scale.
+C channels, T samples at the file's rate. A block is a list of C arrays of T samples in the decoder's own number type,
+which for 16-bit audio is half the memory of floats; `to_float` makes numbers of them of which 1 is full scale.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from pipeline.errors import DecodeFailure
 from pipeline.quality import FULL_SCALE, FULL_SCALE_OF_CODEC
 from pipeline.records import SourceInfo
 
-__all__ = ["AudioSource", "to_float"]
+__all__ = ["AudioSource", "Block", "to_float"]
 
-_BLOCK = 1 << 16
+Block = list[NDArray[Any]]
+
+_BLOCK = 1 << 15
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _RATES_HZ = range(2_000, 768_001)
 _MAX_CHANNELS = 64
 _READ_ERRORS = 16
@@ -72,8 +75,8 @@ class AudioSource:
         self._tick_s = 0.0
         self._expected_s = 0.0
 
-    def blocks(self) -> Iterator[NDArray[Any]]:
-        """(C, T) blocks in order; damaged packets are left out and counted."""
+    def blocks(self) -> Iterator[Block]:
+        """All of the audio in order; damaged packets are left out and counted."""
         with _opened(self._path) as container:
             stream = _first_audio(container)
             self.container_name = container.format.name.split(",")[0]
@@ -172,6 +175,7 @@ class AudioSource:
                 f"{self.channels} channels at {self.sample_rate_hz} Hz; "
                 f"up to {_MAX_CHANNELS} at {_RATES_HZ[0]} to {_RATES_HZ[-1]} Hz can be used",
             )
+        self._dtype = _DTYPES[frame.format.name.removesuffix("p")]
         self._tick_s = float(frame.time_base)
         self._expected_s = frame.pts * self._tick_s if frame.pts is not None else 0.0
 
@@ -186,20 +190,23 @@ class AudioSource:
             self._expected_s = at_s
         self._expected_s += frame.samples / self.sample_rate_hz
 
-    def _block(self, fifo: av.AudioFifo, samples: int) -> NDArray[Any]:
+    def _block(self, fifo: av.AudioFifo, samples: int) -> Block:
+        """Views of FFmpeg's own buffer, which live as long as they are held; no copy."""
         self._alive()
         frame = fifo.read(samples)
-        block = frame.to_ndarray()
-        return block if frame.format.is_planar else block.reshape(-1, self.channels).T
+        planes = [np.frombuffer(plane, self._dtype) for plane in frame.planes]
+        if frame.format.is_planar:
+            return [plane_T[:samples] for plane_T in planes]
+        return list(planes[0][: samples * self.channels].reshape(samples, self.channels).T)
 
 
-def to_float(block_CT: NDArray[Any]) -> NDArray[np.float32]:
+def to_float(samples_T: NDArray[Any]) -> NDArray[np.float32]:
     """Samples of which 1 is full scale, whatever number type the decoder gave."""
-    if block_CT.dtype == np.uint8:
-        return (block_CT.astype(np.float32) - 128) / np.float32(128)
-    if block_CT.dtype.kind == "i":
-        return block_CT.astype(np.float32) * np.float32(2.0 ** (1 - 8 * block_CT.dtype.itemsize))
-    return block_CT.astype(np.float32, copy=False)
+    if samples_T.dtype == np.uint8:
+        return (samples_T.astype(np.float32) - 128) / np.float32(128)
+    if samples_T.dtype.kind == "i":
+        return samples_T.astype(np.float32) * np.float32(2.0 ** (1 - 8 * samples_T.dtype.itemsize))
+    return samples_T.astype(np.float32, copy=False)
 
 
 @contextlib.contextmanager

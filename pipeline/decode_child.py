@@ -14,17 +14,19 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ClipsConfig
 from pipeline.decode_wire import SharedSamples, Wire
 from pipeline.errors import DecodeFailure
 from pipeline.pieces import Piece, cut_track
+from pipeline.records import LeftOut
 
-__all__ = ["CLIPS_AHEAD", "main"]
+__all__ = ["SLOTS", "main"]
 
-CLIPS_AHEAD = 2
-"""How many clips may be on their way before the guard has taken the first."""
+SLOTS = 2
+"""One clip is written while the guard reads another; more would only be memory."""
 _ADDRESS_SPACE = 8 << 30
 """A file that makes a decoder ask for more than this fails alone, instead of the machine."""
 
@@ -37,50 +39,91 @@ def main(fd: int, guard_pid: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, resource.getrlimit(resource.RLIMIT_AS)[1]))
     threading.Thread(target=_end_with, args=(guard_pid,), daemon=True).start()
     wire = Wire(socket.socket(fileno=fd))
+    slots = _Slots(wire)
     wire.send({"kind": "ready"})
     while request := wire.receive():
-        if request[0]["kind"] == "cut":  # what else comes here is credit left over from the last track
-            _Session(wire).serve(request[0])
+        if request[0]["kind"] == "cut":  # what else comes here is about slots of the last track
+            _Session(wire, slots).serve(request[0])
+
+
+class _Slots:
+    """The memory in which clips are handed over: written when free, then the guard's until it says `free`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._shared: list[SharedSamples | None] = [None] * SLOTS
+        self._known: set[int] = set()
+        """Slots whose descriptor the guard has."""
+        self.all_free()
+
+    def all_free(self) -> None:
+        self._free = list(range(SLOTS))
+
+    def take(self, samples: int) -> tuple[int, NDArray[np.float32]]:
+        """A free slot, waited for if need be, and its memory."""
+        while not self._free:
+            answer = self._wire.receive()
+            if answer is None:
+                raise ConnectionError
+            self._free.append(answer[0]["slot"])
+        slot = self._free.pop(0)
+        shared = self._shared[slot]
+        if shared is None or len(shared.samples_T) < samples:
+            if shared is not None:
+                shared.close()
+            shared = self._shared[slot] = SharedSamples(samples)
+            self._known.discard(slot)
+        return slot, shared.samples_T[:samples]
+
+    def give_back(self, slot: int) -> None:
+        self._free.append(slot)
+
+    def hand_over(self, slot: int, message: dict[str, Any]) -> None:
+        shared = self._shared[slot]
+        assert shared is not None
+        fd = None if slot in self._known else shared.fd
+        self._wire.send({**message, "slot": slot, "capacity": len(shared.samples_T)}, fd)
+        self._known.add(slot)
 
 
 class _Session:
     """One track's conversation."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, slots: _Slots) -> None:
         self._wire = wire
-        self._credit = CLIPS_AHEAD
-        self._shared: SharedSamples | None = None
+        self._slots = slots
+        self._taken: int | None = None
         self._last_sign = time.monotonic()
 
     def serve(self, request: dict[str, Any]) -> None:
         config = ClipsConfig.model_validate(request["config"])
         self._sign_every_s = min(0.5, config.track_time_limit_s / 4)
+        self._slots.all_free()
         try:
             info, pieces = cut_track(
                 os.fsdecode(bytes.fromhex(request["path"])), config, alive=self._alive, allocate=self._allocate
             )
             self._wire.send({"kind": "source", **asdict(info)})
             for piece in pieces:
-                self._send(piece, info.sample_rate_hz) if isinstance(piece, Piece) else self._wire.send(
-                    {"kind": "left-out", **asdict(piece)}
-                )
+                self._send(piece, info.sample_rate_hz)
             self._wire.send({"kind": "end"})
         except DecodeFailure as failure:
             self._fail(failure.reason, failure.detail, failure.stage)
         except MemoryError:
             self._fail("out-of-memory", "the decoder asked for more memory than one track may have")
-        except (BrokenPipeError, ConnectionError):
+        except ConnectionError:
             raise
         except Exception as error:
             self._fail("decoder-error", f"{type(error).__name__}: {error}")
 
-    def _send(self, piece: Piece, sample_rate_hz: int) -> None:
-        assert self._shared is not None
-        while self._credit == 0:
-            if self._wire.receive() is None:
-                raise ConnectionError
-            self._credit += 1
-        self._credit -= 1
+    def _send(self, piece: Piece | LeftOut, sample_rate_hz: int) -> None:
+        slot, self._taken = self._taken, None
+        if isinstance(piece, LeftOut):
+            if slot is not None:
+                self._slots.give_back(slot)
+            self._wire.send({"kind": "left-out", **asdict(piece)})
+            return
+        assert slot is not None
         message = {
             "kind": "clip",
             "index": piece.index,
@@ -90,14 +133,11 @@ class _Session:
             "samples": len(piece.mono_T),
             "sample_rate_hz": sample_rate_hz,
         }
-        self._wire.send(message, self._shared.fd)
+        self._slots.hand_over(slot, message)
 
-    def _allocate(self, samples: int) -> NDArray[Any]:
-        """A fresh file each: the guard may still be reading the last one."""
-        if self._shared is not None:
-            self._shared.close()
-        self._shared = SharedSamples(samples)
-        return self._shared.samples_T
+    def _allocate(self, samples: int) -> NDArray[np.float32]:
+        self._taken, memory_T = self._slots.take(samples)
+        return memory_T
 
     def _alive(self) -> None:
         now = time.monotonic()

@@ -1,7 +1,8 @@
 """What the decoder's process and its guard say to each other: small JSON messages on a socket, samples by descriptor.
 
-A clip's samples are not copied through the socket: the child writes them into an anonymous file in memory and sends its
-descriptor, the guard maps it. Nothing is ever unpickled.
+A clip's samples are not copied through the socket: the child writes them into a file in memory that has no name, and
+the guard, which was sent its descriptor once, has it mapped. A few such slots are used in turn for all clips of all
+tracks, because fresh memory costs more than copying does (a page fault each 4 KiB). Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -63,10 +64,9 @@ class Wire:
 
 
 class SharedSamples:
-    """Zeroed float32 samples in a file that has no name."""
+    """Room for float32 samples in a file that has no name."""
 
     def __init__(self, samples: int) -> None:
-        self.samples = samples
         if hasattr(os, "memfd_create"):
             self.fd = os.memfd_create("cratedig-clip", os.MFD_CLOEXEC)
         else:
@@ -76,7 +76,7 @@ class SharedSamples:
         self.samples_T = mapped_samples(self.fd, samples)
 
     def close(self) -> None:
-        """The samples stay valid for as long as someone has them mapped."""
+        """They stay valid for as long as someone has them mapped."""
         os.close(self.fd)
 
 

@@ -1,21 +1,20 @@
 """A track's pieces: decoded, placed, mixed to mono, judged. Runs in the decoder's own process.
 
-C channels, T samples at the track's own rate.
+T samples at the track's own rate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ClipsConfig
 from pipeline.cut import Placement, clip_samples, place_clips
-from pipeline.decode import AudioSource, to_float
-from pipeline.quality import judge, measure, mix_to_mono
+from pipeline.decode import AudioSource, Block, to_float
+from pipeline.quality import ChannelMeter, judge, measure, mix_to_mono
 from pipeline.records import LeftOut, Quality, SourceInfo
 
 __all__ = ["HELD_BYTES", "HELD_S", "Piece", "cut_track"]
@@ -45,44 +44,43 @@ def cut_track(
     config: ClipsConfig,
     *,
     alive: Callable[[], None] = lambda: None,
-    allocate: Allocate = lambda samples: np.zeros(samples, np.float32),
+    allocate: Allocate = lambda samples: np.empty(samples, np.float32),
 ) -> tuple[SourceInfo, Iterator[Piece | LeftOut]]:
     """Decode all of a track, then cut it. Every DecodeFailure of the track is raised here, before its first piece.
 
-    `alive` is called with each decoded block; `allocate` gives the zeroed memory in which a piece is handed out.
+    `alive` is called with each decoded block; `allocate` gives the memory in which a piece is handed out.
     """
     source = AudioSource(path, alive)
-    held: list[NDArray[Any]] | None = []
+    held: list[Block] | None = []
     held_bytes = 0
-    for block_CT in source.blocks():
-        held_bytes += block_CT.nbytes
+    for block in source.blocks():
+        held_bytes += sum(channel_T.nbytes for channel_T in block)
         if held is not None and (held_bytes > HELD_BYTES or source.samples > HELD_S * source.sample_rate_hz):
             held = None
         if held is not None:
-            held.append(block_CT)
+            held.append(block)
     info = source.check(config.quality)
     blocks = iter(held) if held is not None else AudioSource(path, alive).blocks()
     return info, _pieces(blocks, source, config, allocate)
 
 
 def _pieces(
-    blocks: Iterable[NDArray[Any]], source: AudioSource, config: ClipsConfig, allocate: Allocate
+    blocks: Iterable[Block], source: AudioSource, config: ClipsConfig, allocate: Allocate
 ) -> Iterator[Piece | LeftOut]:
     rate = source.sample_rate_hz
     length = clip_samples(rate, config)
     placements = place_clips(source.samples, rate, config)
-    for place, audio_CT in _extracted(blocks, placements.kept):
-        audio_CT = to_float(audio_CT)
-        mono_T = allocate(length)
-        mix_to_mono(audio_CT, mono_T[: place.samples])
-        quality = measure(
-            audio_CT,
-            mono_T[: place.samples],
-            rate,
-            silence_dbfs=config.quality.silence_dbfs,
-            full_scale=source.full_scale,
-        )
-        fault = judge(mono_T[: place.samples], quality, config.quality)
+    stream = _Stream(blocks)
+    for place in placements.kept:
+        mono_T, meter = allocate(length), ChannelMeter(source.full_scale)
+        for at, channels in stream.parts(place):
+            audio = [to_float(channel_T) for channel_T in channels]
+            meter.add(audio)
+            mix_to_mono(audio, mono_T[at : at + len(audio[0])])
+        mono_T[place.samples :] = 0
+        heard_T = mono_T[: place.samples]
+        quality = measure(heard_T, meter, rate, silence_dbfs=config.quality.silence_dbfs)
+        fault = judge(heard_T, quality, config.quality)
         if fault:
             yield _left_out(place, rate, *fault)
         else:
@@ -104,21 +102,25 @@ def _left_out(place: Placement, rate: int, reason: str, detail: str) -> LeftOut:
     )
 
 
-def _extracted(blocks: Iterable[NDArray[Any]], places: Iterable[Placement]) -> Iterator[tuple[Placement, NDArray[Any]]]:
-    """Each place's (C, T) samples out of a stream of blocks; never holds more than one piece and one block."""
-    stream = iter(blocks)
-    block_CT = next(stream)
-    at = 0  # the track's sample at which `block_CT` begins
-    for place in places:
-        piece_CT = np.empty((len(block_CT), place.samples), block_CT.dtype)
-        filled = 0
-        while filled < place.samples:
-            here = place.start + filled - at
-            if here >= block_CT.shape[1]:
-                at += block_CT.shape[1]
-                block_CT = next(stream)
+class _Stream:
+    """Blocks in order, out of which places are read in order; never holds more than one block."""
+
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        self._blocks = iter(blocks)
+        self._block: Block = next(self._blocks)
+        self._start = 0
+        """The track's sample at which `_block` begins."""
+
+    def parts(self, place: Placement) -> Iterator[tuple[int, Block]]:
+        """(samples after the start of `place`, channels) until `place` is complete."""
+        done = 0
+        while done < place.samples:
+            here = place.start + done - self._start
+            size = len(self._block[0])
+            if here >= size:
+                self._start += size
+                self._block = next(self._blocks)
                 continue
-            part_CT = block_CT[:, here : here + place.samples - filled]
-            piece_CT[:, filled : filled + part_CT.shape[1]] = part_CT
-            filled += part_CT.shape[1]
-        yield place, piece_CT
+            part = [channel_T[here : here + place.samples - done] for channel_T in self._block]
+            yield done, part
+            done += len(part[0])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.config import QualityConfig
 from pipeline.records import Quality
 
-__all__ = ["FLOOR_DBFS", "FULL_SCALE", "FULL_SCALE_OF_CODEC", "judge", "measure", "mix_to_mono"]
+__all__ = ["FLOOR_DBFS", "FULL_SCALE", "FULL_SCALE_OF_CODEC", "ChannelMeter", "judge", "measure", "mix_to_mono"]
 
 FLOOR_DBFS = -200.0
 """Written in place of minus infinity."""
@@ -27,42 +27,52 @@ FULL_SCALE_OF_CODEC = {
 _FRAME_S = 0.05
 
 
-def mix_to_mono(audio_CT: NDArray[np.float32], out_T: NDArray[np.float32]) -> None:
+class ChannelMeter:
+    """What has to be seen before the channels are mixed, because the mix hides it: peak and clipping."""
+
+    def __init__(self, full_scale: float = FULL_SCALE) -> None:
+        self._full_scale = np.float32(full_scale)
+        self.peak = 0.0
+        """Infinite as soon as one sample is not finite."""
+        self.clipped = 0
+        """Samples at which any channel is at full scale."""
+
+    def add(self, channels: list[NDArray[np.float32]]) -> None:
+        ends = [end for channel_T in channels for end in (float(channel_T.max()), -float(channel_T.min()))]
+        peak = max(ends) if all(map(math.isfinite, ends)) else math.inf
+        self.peak = max(self.peak, peak)
+        if peak >= self._full_scale:
+            hit_T = np.abs(channels[0]) >= self._full_scale
+            for channel_T in channels[1:]:
+                hit_T |= np.abs(channel_T) >= self._full_scale
+            self.clipped += int(np.count_nonzero(hit_T))
+
+
+def mix_to_mono(channels: list[NDArray[np.float32]], out_T: NDArray[np.float32]) -> None:
     """The mean of the channels: a joint embedding model hears mono made so, and no channel is lost."""
-    if len(audio_CT) == 1:
-        out_T[:] = audio_CT[0]
+    if len(channels) == 1:
+        out_T[:] = channels[0]
         return
-    np.add(audio_CT[0], audio_CT[1], out=out_T)
-    for channel_T in audio_CT[2:]:
+    np.add(channels[0], channels[1], out=out_T)
+    for channel_T in channels[2:]:
         out_T += channel_T
-    out_T *= np.float32(1 / len(audio_CT))
+    out_T *= np.float32(1 / len(channels))
 
 
-def measure(
-    audio_CT: NDArray[np.float32],
-    mono_T: NDArray[np.float32],
-    sample_rate_hz: int,
-    *,
-    silence_dbfs: float,
-    full_scale: float = FULL_SCALE,
-) -> Quality:
-    """Peak and clipping over all channels (the mono mix hides both), level and silence on the mono mix.
+def measure(mono_T: NDArray[np.float32], meter: ChannelMeter, sample_rate_hz: int, *, silence_dbfs: float) -> Quality:
+    """Level and silence of the mono mix, beside what the meter saw of its channels.
 
     Rounded to what means anything, so that the last bits of a processor's sums stay out of files. A clip with a
-    number that is not finite gets a peak of infinity and nothing else is to be read from it.
+    number that is not finite has a peak of infinity, and nothing else is to be read from it.
     """
-    peak = float(max(audio_CT.max(), -audio_CT.min()))
-    if not math.isfinite(peak):
+    if not math.isfinite(meter.peak):
         return Quality(peak=math.inf, rms_dbfs=FLOOR_DBFS, clipped_share=0.0, silent_share=0.0)
-    clipped = 0
-    if peak >= full_scale:
-        clipped = int(np.count_nonzero((np.abs(audio_CT) >= np.float32(full_scale)).any(axis=0)))
     energy_F, frame, tail_energy = _frame_energies(mono_T, sample_rate_hz)
     silent_F = energy_F < 10 ** (silence_dbfs / 10) * frame
     return Quality(
-        peak=round(peak, 6),
+        peak=round(meter.peak, 6),
         rms_dbfs=round(_decibel((float(energy_F.sum()) + tail_energy) / len(mono_T)), 2),
-        clipped_share=round(clipped / len(mono_T), 6),
+        clipped_share=round(meter.clipped / len(mono_T), 6),
         silent_share=round(float(silent_F.mean()), 6),
     )
 

@@ -9,17 +9,20 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.config import QualityConfig
-from pipeline.quality import FULL_SCALE_OF_CODEC, judge, measure, mix_to_mono
+from pipeline.quality import FULL_SCALE, FULL_SCALE_OF_CODEC, ChannelMeter, judge, measure, mix_to_mono
 from pipeline.records import Quality
 from tests.audio_files import tone
 
 RATE = 16_000
 
 
-def measured(audio_CT: NDArray[np.float32]) -> tuple[NDArray[np.float32], Quality]:
-    mono_T = np.empty(audio_CT.shape[1], np.float32)
-    mix_to_mono(audio_CT, mono_T)
-    return mono_T, measure(audio_CT, mono_T, RATE, silence_dbfs=-60)
+def measured(audio_CT: NDArray[np.float32], full_scale: float = FULL_SCALE) -> tuple[NDArray[np.float32], Quality]:
+    """In two parts, as a track comes in blocks."""
+    mono_T, meter = np.empty(audio_CT.shape[1], np.float32), ChannelMeter(full_scale)
+    for part in (slice(0, 70), slice(70, None)):
+        meter.add(list(audio_CT[:, part]))
+        mix_to_mono(list(audio_CT[:, part]), mono_T[part])
+    return mono_T, measure(mono_T, meter, RATE, silence_dbfs=-60)
 
 
 def fault(audio_CT: NDArray[np.float32], **changes: float) -> str | None:
@@ -38,7 +41,7 @@ def test_mono_is_the_mean_of_all_channels() -> None:
     audio_CT = np.array([[0.5, 0.25], [-0.5, 0.25], [0.75, 1.0]], np.float32)
     for channels, expected in ((1, [0.5, 0.25]), (2, [0.0, 0.25]), (3, [0.25, 0.5])):
         mono_T = np.empty(2, np.float32)
-        mix_to_mono(audio_CT[:channels], mono_T)
+        mix_to_mono(list(audio_CT[:channels]), mono_T)
         np.testing.assert_allclose(mono_T, expected, rtol=1e-6)
 
 
@@ -86,8 +89,7 @@ def test_one_number_that_is_not_finite_is_enough(bad: float) -> None:
 
 def test_full_scale_of_codecs_that_do_not_reach_it() -> None:
     audio_1T = np.full((1, 100), 32124 / 32768, np.float32)
-    arguments = {"silence_dbfs": -60.0, "full_scale": FULL_SCALE_OF_CODEC["pcm_mulaw"]}
-    assert measure(audio_1T, audio_1T[0], RATE, **arguments).clipped_share == 1.0
+    assert measured(audio_1T, FULL_SCALE_OF_CODEC["pcm_mulaw"])[1].clipped_share == 1.0
     assert measured(audio_1T)[1].clipped_share == 0.0
 
 
