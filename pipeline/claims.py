@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import av
 
-__all__ = ["claimed_duration_s", "mp3_has_frame_count", "wav_data_bytes"]
+__all__ = ["claimed_duration_s", "is_film", "mp3_has_frame_count", "wav_data_bytes"]
 
 _EXACT_IN_FFMPEG = {"flac", "aiff", "mov", "ogg", "caf", "au", "wv", "ape", "tta", "dsf", "mpc8"}
 """Demuxers whose stream duration comes from a header (for ogg: from the last page) or is absent."""
@@ -30,9 +30,15 @@ def claimed_duration_s(container: av.container.InputContainer, stream: Any, path
             return None
     if names & (_EXACT_IN_FFMPEG | {"mp3"}) and stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    if "matroska" in names and len(container.streams) == 1 and container.duration:
+    if "matroska" in names and not is_film(container) and container.duration:
         return float(container.duration / 1_000_000)
     return None
+
+
+def is_film(container: av.container.InputContainer) -> bool:
+    """Whether there is a moving picture, not just a cover."""
+    cover = av.stream.Disposition.attached_pic
+    return any(not stream.disposition & cover for stream in container.streams.video)
 
 
 def wav_data_bytes(file: IO[bytes]) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.claims import claimed_duration_s
+from pipeline.claims import claimed_duration_s, is_film
 from pipeline.config import QualityConfig
 from pipeline.errors import DecodeFailure
 from pipeline.quality import FULL_SCALE, FULL_SCALE_OF_CODEC
@@ -251,7 +251,7 @@ def _first_audio(container: av.container.InputContainer) -> Any:
 
 def _stamps_tell_holes(container: av.container.InputContainer) -> bool:
     """MP3 and ADTS have no stamps, MP4 may leave pauses on purpose, and so may a film's sound."""
-    return container.format.name in ("flac", "ogg", "matroska,webm") and len(container.streams) == 1
+    return container.format.name in ("flac", "ogg", "matroska,webm") and not is_film(container)
 
 
 def _explain(error: Exception) -> str:
