@@ -33,7 +33,17 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--init", type=Path, help="a model folder of this recipe to start from")
     train.add_argument("--device", default="auto")
     train.add_argument("--threads", type=int, default=0)
+
+    demo = steps.add_parser("demo-music", help="compose, render and encode the demo tracks with their facts")
+    demo.add_argument("out", type=Path)
     return parser
+
+
+def _demo_music(args: argparse.Namespace) -> None:
+    from labeling.recipe.demo_music import write_demo_music
+
+    for name in write_demo_music(args.out):
+        print(f"{name}: {(args.out / name).stat().st_size / 1000:.0f} kB", flush=True)
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -58,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     """One step; the exit status is 2 for what the user can mend."""
     args = _parser().parse_args(argv)
     try:
-        {"render": _render, "train": _train}[args.step](args)
+        {"render": _render, "train": _train, "demo-music": _demo_music}[args.step](args)
     except CratedigError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
