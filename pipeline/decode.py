@@ -102,6 +102,10 @@ class AudioSource:
         short_s = (self.claimed_s or 0.0) - decoded_s
         error_share = self.errors / max(1, self.packets)
         unexplained_s = short_s - 2 * error_share * (self.claimed_s or 0.0)
+        if self.foreign_frames > share * self.packets:
+            raise DecodeFailure(
+                "format-changed", f"{self.foreign_frames} frames differ from {self.sample_rate_hz} Hz x {self.channels}"
+            )
         if self.missing_s > share * (decoded_s + self.missing_s):
             raise DecodeFailure("corrupt", f"{self.missing_s:.1f} s lost, {decoded_s:.1f} s left")
         if self.samples and short_s > max(1.0, 0.02 * (self.claimed_s or 0.0)) and unexplained_s > 0:
@@ -116,10 +120,6 @@ class AudioSource:
         if self.samples == 0:
             reason = "no-samples" if _begins_like_audio(self._path) else "not-audio"
             raise DecodeFailure(reason, f"{self.packets} packets gave no audio")
-        if self.foreign_frames > share * self.packets:
-            raise DecodeFailure(
-                "format-changed", f"{self.foreign_frames} frames differ from {self.sample_rate_hz} Hz x {self.channels}"
-            )
         return SourceInfo(
             duration_s=decoded_s,
             sample_rate_hz=self.sample_rate_hz,
@@ -159,11 +159,15 @@ class AudioSource:
             self._begin(frame)
         self._note_hole(frame)
         frame.pts = None
-        try:
-            fifo.write(frame)
-        except ValueError:
+        # AudioFifo takes frames of other layouts without a word, and then reads beyond their planes.
+        if (
+            frame.layout.nb_channels != self.channels
+            or frame.sample_rate != self.sample_rate_hz
+            or frame.format.name != self._format
+        ):
             self.foreign_frames += 1
             return False
+        fifo.write(frame)
         self.samples += frame.samples
         return True
 
@@ -175,6 +179,7 @@ class AudioSource:
                 f"{self.channels} channels at {self.sample_rate_hz} Hz; "
                 f"up to {_MAX_CHANNELS} at {_RATES_HZ[0]} to {_RATES_HZ[-1]} Hz can be used",
             )
+        self._format = frame.format.name
         self._dtype = _DTYPES[frame.format.name.removesuffix("p")]
         self._tick_s = float(frame.time_base)
         self._expected_s = frame.pts * self._tick_s if frame.pts is not None else 0.0

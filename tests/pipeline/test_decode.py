@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -176,6 +177,34 @@ def test_a_header_that_claims_a_hundred_hours(tmp_path: Path) -> None:
     data[22:26] = (samples & 0xFFFFFFFF).to_bytes(4, "big")
     path.write_bytes(data)
     assert failure(path) == ("truncated", "10.0 s of 360000.0 s")
+
+
+@pytest.mark.parametrize("name", ["flac", "mp3", "adts"])
+@pytest.mark.parametrize(("rate", "channels"), [(22_050, 2), (44_100, 1)])
+def test_a_change_of_format_on_the_way(tmp_path: Path, name: str, rate: int, channels: int) -> None:
+    first = write_audio(tmp_path / f"a.{FORMATS[name].suffix}", chord(3, 44_100), 44_100, name)
+    second = write_audio(tmp_path / f"b.{FORMATS[name].suffix}", chord(3, rate)[:channels], rate, name)
+    first.write_bytes(first.read_bytes() + second.read_bytes())
+    reason, detail = failure(first)
+    assert reason == "format-changed"
+    assert detail.endswith("frames differ from 44100 Hz x 2")
+
+
+def test_a_picture_on_the_cover_makes_no_film(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.mka", chord(10, 44_100), 44_100, "mka")
+    with av.open(str(path)) as bare, av.open(str(tmp_path / "b.flac"), "w") as covered:
+        sound = covered.add_stream_from_template(bare.streams.audio[0])
+        cover = covered.add_stream("png", width=16, height=16, pix_fmt="rgb24")
+        cover.disposition = av.stream.Disposition.attached_pic
+        covered.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")))
+        for packet in bare.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = sound
+                covered.mux(packet)
+    data = (tmp_path / "b.flac").read_bytes()
+    assert cut(tmp_path / "b.flac")[0].duration_s == 10
+    (tmp_path / "b.flac").write_bytes(data[: len(data) // 2] + bytes(len(data) // 10) + data[len(data) * 6 // 10 :])
+    assert failure(tmp_path / "b.flac")[0] == "corrupt"
 
 
 @pytest.mark.parametrize("name", ["flac", "mka", "m4a"])
