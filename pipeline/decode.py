@@ -143,6 +143,8 @@ class AudioSource:
                 self._stopped = _explain(error)
                 packets = container.demux(stream)
                 continue
+            except IndexError as error:  # how PyAV meets a stream that was not there when the file was opened
+                raise DecodeFailure("format-changed", f"another stream begins after {self.samples} samples") from error
             if packet is None:
                 break
             failed_reads, self._stopped = 0, ""

@@ -146,7 +146,7 @@ class _Session:
             self._wire.send({"kind": "alive"})
 
     def _fail(self, reason: str, detail: str, stage: str = "decode") -> None:
-        self._wire.send({"kind": "failed", "reason": reason, "detail": detail, "stage": stage})
+        self._wire.send({"kind": "failed", "reason": reason, "detail": detail[:500], "stage": stage})
 
 
 def _end_with(guard_pid: int) -> None:

@@ -76,8 +76,8 @@ class DecodeFailure(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         """A fixed word, such as `truncated`; rejects are counted by it."""
-        self.detail = detail
-        """What was found and what was expected."""
+        self.detail = detail.encode("utf-8", "backslashreplace").decode()[:500]
+        """What was found and what was expected; fit for any file, even where a path in it is not UTF-8."""
         self.stage = stage
         """`read` or `decode`."""
 

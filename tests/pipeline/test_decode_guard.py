@@ -124,10 +124,10 @@ def test_the_reasons_come_through(decoder: GuardedDecoder, tmp_path: Path) -> No
 
 def test_a_file_that_hangs_costs_its_time_limit_and_the_next_one_works(tmp_path: Path, song: str) -> None:
     os.mkfifo(tmp_path / "hang.mp3")  # opening it for reading waits until someone writes
-    with GuardedDecoder(config(track_time_limit_s=0.5), RATES) as decoder:
+    with GuardedDecoder(config(track_time_limit_s=1.0), RATES) as decoder:
         expected = as_bytes(list(decoder.cut(song)[1]))
         pid, began = child_pid(decoder), time.monotonic()
-        with pytest.raises(DecodeFailure, match=r"nothing decoded for 0\.5 s") as caught:
+        with pytest.raises(DecodeFailure, match="nothing decoded for 1 s") as caught:
             decoder.cut(str(tmp_path / "hang.mp3"))
         assert caught.value.reason == "decode-timeout"
         assert time.monotonic() - began < 5
@@ -136,7 +136,7 @@ def test_a_file_that_hangs_costs_its_time_limit_and_the_next_one_works(tmp_path:
 
 
 def test_a_stopped_child_counts_as_hung(tmp_path: Path, song: str) -> None:
-    with GuardedDecoder(config(track_time_limit_s=0.5, clips_per_track=100), RATES) as decoder:
+    with GuardedDecoder(config(track_time_limit_s=1.0, clips_per_track=100), RATES) as decoder:
         _, clips = decoder.cut(song)
         next(clips)
         os.kill(child_pid(decoder), signal.SIGSTOP)

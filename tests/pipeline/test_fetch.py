@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 from pathlib import Path
 
 import fsspec
@@ -47,6 +48,14 @@ def test_missing_empty_and_unreadable_files_have_their_reason(tmp_path: Path) ->
     assert reason(str(tmp_path)) == ("read", "unreadable", "not a regular file")
     assert reason("nosuchprotocol://x/y.wav")[:2] == ("read", "unreadable")
     assert reason(str(tmp_path / ("x" * 300)))[:2] == ("read", "unreadable")
+
+
+def test_a_detail_can_be_written_to_any_file() -> None:
+    failure = DecodeFailure("unreadable", "caf\udce9.wav " + "x" * 1000, stage="read")
+    assert failure.detail.startswith("caf\\udce9.wav xxx")
+    assert len(failure.detail) == 500
+    again = pickle.loads(pickle.dumps(failure))
+    assert (again.reason, again.detail, again.stage) == ("unreadable", failure.detail, "read")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
