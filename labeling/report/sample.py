@@ -1,0 +1,105 @@
+"""A few clips to look at and listen to: chosen by hash, spread over the tracks, read without their neighbours."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from labeling.report.runs import ReportRun
+from pipeline.crate import Crate
+from pipeline.errors import CrateMismatch
+from pipeline.ids import hash_u64
+from pipeline.shards import part_name
+
+__all__ = ["Place", "SampledClip", "choose_places", "read_sample"]
+
+_ROWS_AT_ONCE = 4
+"""Audio of a row group is read in slices of so many clips."""
+_COLUMNS = ("clip_id", "track_id", "index", "start_s", "duration_s", "title", "artist", "tags", "licence", "extra")
+_SOURCE = ("source_key", "source_codec", "source_sample_rate_hz", "source_channels", "rms_dbfs")
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Place:
+    """Where a chosen clip lies. Ordered as clips are chosen: every track's first, by hash, then their seconds."""
+
+    turn: int
+    key: int
+    shard: int
+    row: int
+    clip_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledClip:
+    """One clip with everything that the page shows of it."""
+
+    place: Place
+    row: dict[str, Any]
+    """The clip's columns but its other audio and its embedding."""
+    flac: bytes
+    labels: dict[str, Any]
+    """The clip's row in the label run; empty without one."""
+
+
+def choose_places(crate: Crate, clips: int) -> list[Place]:
+    """Reads the ids of all clips, and keeps `clips` of them in memory."""
+    best = heapq.nsmallest(clips, _places(crate))
+    return sorted(best, key=lambda place: (place.shard, place.row))
+
+
+def _places(crate: Crate) -> Iterator[Place]:
+    for shard in crate.shards:
+        with crate.storage.open(crate.clips_part(shard)) as file:
+            table = pq.read_table(file, columns=["clip_id", "track_id"])
+        tracks: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+        for row, (clip, track) in enumerate(zip(*(c.to_pylist() for c in table.columns), strict=True)):
+            tracks[track].append((hash_u64("sample", clip), row, clip))
+        for found in tracks.values():  # a track lies in one shard
+            for turn, (key, row, clip) in enumerate(sorted(found)):
+                yield Place(turn=turn, key=key, shard=shard, row=row, clip_id=clip)
+
+
+def read_sample(crate: Crate, places: Sequence[Place], run: ReportRun | None) -> Iterator[SampledClip]:
+    """In the order of the crate; one shard open, one slice of its audio in memory."""
+    shards: dict[int, list[Place]] = defaultdict(list)
+    for place in places:
+        shards[place.shard].append(place)
+    for shard, mine in sorted(shards.items()):
+        labels = _labels(crate, run, shard, [place.row for place in mine])
+        with crate.storage.open(crate.clips_part(shard)) as raw, pq.ParquetFile(raw, buffer_size=1 << 20) as file:
+            for place, label in zip(mine, labels, strict=True):
+                row = _row(file, place.row)
+                if row["clip_id"] != place.clip_id or (label and label["clip_id"] != place.clip_id):
+                    raise CrateMismatch(
+                        f"row {place.row} of shard {shard} is another clip in the labels than among the clips; "
+                        f"find out more with: cratedig verify {crate.storage.url}"
+                    )
+                flac = row.pop("audio")["bytes"]
+                yield SampledClip(place=place, row=row, flac=flac, labels=label)
+
+
+def _row(file: pq.ParquetFile, row: int) -> dict[str, Any]:
+    group = 0
+    while row >= (rows := file.metadata.row_group(group).num_rows):
+        row, group = row - rows, group + 1
+    names = [*_COLUMNS, *_SOURCE, "audio"]
+    for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=[group], columns=names):
+        if row < len(batch):
+            found: dict[str, Any] = batch.slice(row, 1).to_pylist()[0]
+            return found
+        row -= len(batch)
+    raise IndexError(f"row group {group} ends before row {row}")
+
+
+def _labels(crate: Crate, run: ReportRun | None, shard: int, rows: Sequence[int]) -> list[dict[str, Any]]:
+    if run is None:
+        return [{} for _ in rows]
+    with crate.storage.open(part_name(run.folder, shard, crate.plan.shards)) as file:
+        found: list[dict[str, Any]] = pq.read_table(file).take(list(rows)).to_pylist()
+    return found

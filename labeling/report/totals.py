@@ -1,0 +1,120 @@
+"""What a crate holds and what was left out, counted from its shards' identity columns; no audio is read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.crate import CLIPS, Crate
+from pipeline.shards import read_marker
+from pipeline.verify import Proof
+
+__all__ = ["LeftOutRow", "Reason", "Totals", "count_totals"]
+
+_EXAMPLES = 3
+LISTED_REJECTS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOutRow:
+    """One reject, for people."""
+
+    key: str
+    level: str
+    stage: str
+    reason: str
+    detail: str
+    start_s: float | None
+
+
+@dataclass(kw_only=True)
+class Reason:
+    """One reason for leaving out, at one level."""
+
+    level: str
+    stage: str
+    reason: str
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+    """The first few files, each once."""
+
+
+@dataclass(kw_only=True)
+class Totals:
+    """The crate in numbers."""
+
+    planned: int
+    written: int = 0
+    """Tracks with at least one clip."""
+    rejected: int = 0
+    """Tracks with a reject and no clip."""
+    lost: int = 0
+    """Tracks with neither; 0 unless something is broken."""
+    clips: int = 0
+    clip_rejects: int = 0
+    hours: float = 0.0
+    bytes: int = 0
+    """Of the clips' and rejects' shards."""
+    faults: list[str] = field(default_factory=list)
+    """As found by a full verification, where one was handed in."""
+    verified: bool = False
+    """Whether every file was hashed and compared with its marker for this report."""
+    reasons: list[Reason] = field(default_factory=list)
+    rejects: list[LeftOutRow] = field(default_factory=list)
+    """The first ones only, in the order of the plan."""
+
+    @property
+    def holds(self) -> bool:
+        return self.planned == self.written + self.rejected and not self.lost and not self.faults
+
+
+def count_totals(crate: Crate, proof: Proof | None = None) -> Totals:
+    """Read the crate once, a few columns a shard. `proof`: of a verification that has just been made."""
+    totals = Totals(planned=crate.plan.tracks)
+    reasons: dict[tuple[str, str, str], Reason] = {}
+    seconds = 0.0
+    for index in crate.shards:
+        with crate.storage.open(crate.clips_part(index)) as file:
+            clips = pq.read_table(file, columns=["track_id", "duration_s"])
+        with crate.storage.open(crate.rejects_part(index)) as file:
+            rejects = pq.read_table(file).to_pylist()
+        written = set(pc.unique(clips.column("track_id")).to_pylist())
+        totals.written += len(written)
+        totals.rejected += len({row["track_id"] for row in rejects} - written)
+        totals.clips += len(clips)
+        seconds += pc.sum(clips.column("duration_s")).as_py() or 0.0
+        for row in rejects:
+            _add(row, totals, reasons)
+        marker = read_marker(crate.storage, CLIPS, index, crate.plan.shards)
+        totals.bytes += sum(wrote["bytes"] for wrote in marker["files"].values()) if marker else 0
+    totals.hours = round(seconds / 3600, 6)
+    totals.lost = totals.planned - totals.written - totals.rejected
+    totals.reasons = sorted(reasons.values(), key=lambda r: (-r.count, r.level, r.stage, r.reason))
+    if proof is not None:
+        totals.verified, totals.faults = True, list(proof.faults)
+    return totals
+
+
+def _add(row: dict[str, Any], totals: Totals, reasons: dict[tuple[str, str, str], Reason]) -> None:
+    totals.clip_rejects += row["level"] == "clip"
+    key = (row["level"], row["stage"], row["reason"])
+    reason = reasons.setdefault(key, Reason(level=key[0], stage=key[1], reason=key[2]))
+    reason.count += 1
+    if len(reason.examples) < _EXAMPLES and row["key"] not in reason.examples:
+        reason.examples.append(row["key"])
+    if len(totals.rejects) < LISTED_REJECTS:
+        totals.rejects.append(
+            LeftOutRow(**{name: row[name] for name in ("key", "level", "stage", "reason", "detail", "start_s")})
+        )
+
+
+def reasons_by_name(totals: Totals) -> Counter[str]:
+    """`level:reason` -> count, as markers and proofs have it."""
+    names: Counter[str] = Counter()
+    for reason in totals.reasons:
+        names[f"{reason.level}:{reason.reason}"] += reason.count
+    return names
