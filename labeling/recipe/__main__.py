@@ -34,9 +34,25 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--device", default="auto")
     train.add_argument("--threads", type=int, default=0)
 
+    evaluate = steps.add_parser("evaluate", help="figures on test shards; several folders give mean and spread")
+    evaluate.add_argument("model", type=Path)
+    evaluate.add_argument("tests", type=Path, nargs="+")
+    evaluate.add_argument("--train", type=Path, help="training shards: the plain classifier and the hub calibration")
+    evaluate.add_argument("--limit", type=int, default=0, help="windows of each test folder; 0 for all")
+    evaluate.add_argument("--json", type=Path)
+
     demo = steps.add_parser("demo-music", help="compose, render and encode the demo tracks with their facts")
     demo.add_argument("out", type=Path)
     return parser
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from labeling.recipe.evaluate import as_json, as_table, evaluate
+
+    runs = [evaluate(args.model, test, train=args.train, limit=args.limit, seed=k) for k, test in enumerate(args.tests)]
+    print(as_table(runs))
+    if args.json:
+        args.json.write_text(as_json(runs) + "\n")
 
 
 def _demo_music(args: argparse.Namespace) -> None:
@@ -68,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     """One step; the exit status is 2 for what the user can mend."""
     args = _parser().parse_args(argv)
     try:
-        {"render": _render, "train": _train, "demo-music": _demo_music}[args.step](args)
+        {"render": _render, "train": _train, "evaluate": _evaluate, "demo-music": _demo_music}[args.step](args)
     except CratedigError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

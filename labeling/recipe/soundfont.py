@@ -54,7 +54,7 @@ class SoundFont:
         """[T] or [T, 2] float32. Parts without a program of this font (singer, speaker) are left out."""
         font, channels = self._font, self.channels
         self._measure(parts)
-        font.reset()
+        self._silence()
         events: list[tuple[float, int, int, int, float]] = []  # time, 0 off before 1 on, channel, pitch, velocity
         free = [c for c in range(16) if c != _DRUM_CHANNEL]
         for part in parts:
@@ -94,6 +94,11 @@ class SoundFont:
         font.channel_set_volume(channel, loudness)
         font.channel_set_pan(channel, part.pan)
 
+    def _silence(self) -> None:
+        """`reset` lets voices fade for some milliseconds; rendered away here, or the next piece would begin with them."""
+        self._font.reset()
+        self._fill(np.zeros(self.sample_rate_hz // 5 * self.channels, dtype=np.float32))
+
     def _measure(self, parts: Sequence[Part]) -> None:
         """Before a piece: how loud this font plays each program in the octave where the part lies."""
         for part in parts:
@@ -103,7 +108,7 @@ class SoundFont:
             if key in self._trims:
                 continue
             font, pitch = self._font, key[1] * 12 + 6
-            font.reset()
+            self._silence()
             font.channel_set_bank(0, 0)
             font.channel_set_preset_number(0, part.program, False)
             font.channel_set_volume(0, 1.0)
