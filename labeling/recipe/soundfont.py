@@ -95,7 +95,7 @@ class SoundFont:
         font.channel_set_pan(channel, part.pan)
 
     def _silence(self) -> None:
-        """`reset` lets voices fade for some milliseconds; rendered away here, or the next piece would begin with them."""
+        """After `reset` voices fade for some milliseconds, with which the next piece would begin: rendered away."""
         self._font.reset()
         self._fill(np.zeros(self.sample_rate_hz // 5 * self.channels, dtype=np.float32))
 
