@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from typing import Literal
 
 from beam_jobs.job import ShardJob
 from pipeline.errors import BadInput, RunFailed
@@ -27,7 +28,10 @@ _SPAWN = multiprocessing.get_context("spawn")  # faiss and torch must not be for
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """How work is carried out; nothing of it reaches the bytes."""
+    """How work is carried out; nothing of it reaches the bytes.
+
+    As a context manager it keeps its worker processes from one job to the next.
+    """
 
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     runner: str = "local"
@@ -39,9 +43,19 @@ class Engine:
     stall_s: float = 900.0
     """A worker without a sign of life for so long is ended, and its shard tried again."""
 
+    _pool: _LanePool = field(default_factory=lambda: _LanePool(), init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise BadInput(f"workers is {self.workers}; expected 1 or more")
+
+    def __enter__(self) -> Engine:
+        self._pool.keep = True
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.keep = False
+        self._pool.close()
 
 
 def run_job(job: ShardJob, engine: Engine, on_tick: Callable[[], None] = lambda: None) -> int:
@@ -103,15 +117,19 @@ class _Ledger:
 class _Lane:
     """One worker process and the shard it has."""
 
-    def __init__(self, job: ShardJob) -> None:
+    def __init__(self) -> None:
         from beam_jobs.lane import lane_main
 
         self.line, theirs = _SPAWN.Pipe()
-        self.process = _SPAWN.Process(target=lane_main, args=(theirs, job), daemon=False)
+        self.process = _SPAWN.Process(target=lane_main, args=(theirs,))
         self.process.start()
         theirs.close()
         self.shard: int | None = None
         self.since = time.time()
+
+    def start(self, job: ShardJob) -> None:
+        self.shard, self.since = None, time.time()
+        self.line.send(job)
 
     def give(self, shard: int) -> None:
         self.shard, self.since = shard, time.time()
@@ -130,6 +148,35 @@ class _Lane:
         return f"its worker ended with exit code {code}"
 
 
+class _LanePool:
+    """Lanes between two jobs."""
+
+    def __init__(self) -> None:
+        self.keep = False
+        self._idle: list[_Lane] = []
+
+    def take(self, job: ShardJob) -> _Lane:
+        while self._idle:
+            lane = self._idle.pop()
+            if lane.process.is_alive():
+                lane.start(job)
+                return lane
+            lane.end()
+        lane = _Lane()
+        lane.start(job)
+        return lane
+
+    def put(self, lane: _Lane) -> None:
+        if self.keep:
+            self._idle.append(lane)
+        else:
+            lane.end()
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().end()
+
+
 def _run_lanes(job: ShardJob, engine: Engine, todo: list[int], on_tick: Callable[[], None]) -> None:
     queue = deque(todo)
     ledger = _Ledger(job, engine.attempts)
@@ -140,17 +187,19 @@ def _run_lanes(job: ShardJob, engine: Engine, todo: list[int], on_tick: Callable
             while queue and len(lanes) < min(
                 engine.workers, len(queue) + sum(lane.shard is not None for lane in lanes)
             ):
-                lanes.append(_Lane(job))
+                lanes.append(engine._pool.take(job))
             lines: dict[Connection, _Lane] = {lane.line: lane for lane in lanes}
             for line in wait(list(lines), timeout=_TICK_S):
                 lane = lines[line]  # type: ignore[index]
-                if not _answer(lane, queue):
+                answer = _answer(lane, queue)
+                if answer == "idle":
+                    lanes.remove(lane)
+                    engine._pool.put(lane)
+                elif answer == "dead":
                     lane.process.join(timeout=10)
                     lane.end()
                     lanes.remove(lane)
-                    if (lane.process.exitcode != 0 or lane.shard is not None) and (
-                        ledger.record(lane.shard, lane.last_words()) and lane.shard is not None
-                    ):
+                    if ledger.record(lane.shard, lane.last_words()) and lane.shard is not None:
                         queue.append(lane.shard)
             if time.monotonic() > next_stall_check:
                 next_stall_check = time.monotonic() + 5
@@ -162,18 +211,19 @@ def _run_lanes(job: ShardJob, engine: Engine, todo: list[int], on_tick: Callable
     ledger.close()
 
 
-def _answer(lane: _Lane, queue: deque[int]) -> bool:
-    """Hand the lane its next shard; False when it has ended."""
+def _answer(lane: _Lane, queue: deque[int]) -> Literal["working", "idle", "dead"]:
+    """Read what the lane says; hand it its next shard, or tell it that there is none."""
     try:
-        lane.line.recv_bytes()
+        if lane.line.recv_bytes() == b"idle":
+            return "idle"
         lane.shard = None
         if queue:
             lane.give(queue.popleft())
         else:
             lane.line.send_bytes(b"-1")
     except (EOFError, OSError):
-        return False
-    return True
+        return "dead"
+    return "working"
 
 
 def _end_stalled(job: ShardJob, engine: Engine, lanes: list[_Lane]) -> None:
@@ -187,6 +237,7 @@ def _run_beam(job: ShardJob, engine: Engine, todo: list[int], on_tick: Callable[
     """One Beam pipeline over all that is to do, in a process of its own, begun again on what is left."""
     ledger = _Ledger(job, engine.attempts)
     while todo:
+        job.storage().remove(progress_folder(job.folder))  # the signs of those who are gone
         process = _SPAWN.Process(target=_beam_main, args=(job, engine, todo))
         process.start()
         try:

@@ -38,15 +38,21 @@ class _AskDriver(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
             yield shard
 
 
-def lane_main(driver: Connection, job: ShardJob) -> None:
-    """Runs in its own process until the driver has no more shards; exit code 1 where the job failed."""
+def lane_main(driver: Connection) -> None:
+    """Runs in its own process: takes a job, works on it until the driver has no more shards, takes the next job.
+
+    Ends with the driver, or with exit code 1 where a job failed.
+    """
     global _driver
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     logging.disable(logging.CRITICAL)  # Beam logs each failure many times; `record_failure` keeps it once
     _driver = driver
     try:
-        with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-            _ = pipeline | beam.Create([0]) | beam.ParDo(_AskDriver()) | beam.ParDo(RunShard(job))
-    except Exception:
+        while True:
+            job: ShardJob = driver.recv()
+            with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+                _ = pipeline | beam.Create([0]) | beam.ParDo(_AskDriver()) | beam.ParDo(RunShard(job))
+            driver.send_bytes(b"idle")
+    except Exception:  # the driver is gone, or the job failed and left word of it
         os._exit(1)

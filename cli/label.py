@@ -42,13 +42,13 @@ def _run(args: argparse.Namespace) -> int:
     from pipeline.manifest import write_manifest
 
     crate = Crate.open(args.crate)
-    with JobView() as view:
+    with engine(args) as work, JobView() as view:
         run = label_crate(
             crate,
             **label_options(args),
             embedder=args.embedder or crate.embedder_source,
             device=args.device,
-            engine=engine(args),
+            engine=work,
             stage=view.watch,
             on_captions=view.captions,
         )

@@ -85,9 +85,8 @@ def mine(args: argparse.Namespace) -> int:
     from pipeline.manifest import shard_counts
     from pipeline.rejects import check_reject_share
 
-    work = engine(args)
     check_labels(label_keywords["profile"], label_keywords["vocabularies"], label_keywords["k"])
-    with JobView() as view:
+    with engine(args) as work, JobView() as view:
         job = ClipsJob(
             root=crate.storage.url, shard_count=crate.plan.shards, embedder=args.embedder, device=args.device
         )

@@ -53,6 +53,7 @@ class JobView:
 
     def captions(self, name: str, done: int, total: int) -> None:
         """Show how far the embedding of a vocabulary has come."""
+        self._end_job()
         text = f"captions {name}: {done:,} of {total:,} embedded"
         if self._live:
             self._rewrite(text + ("\n" if done >= total else ""))

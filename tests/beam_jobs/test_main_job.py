@@ -1,0 +1,281 @@
+"""The main job on real files and processes: the same bytes whoever does it, and nothing lost."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from beam_jobs.engine import Engine
+from pipeline.crate import Crate
+from pipeline.errors import BadInput, CrateMismatch, VocabularyProblem
+from pipeline.manifest import write_manifest
+from pipeline.verify import verify_crate
+from tests.crates import CONFIG, label, mine_clips, plan_crate, write_captions
+
+
+def data_hash(root: Path) -> str:
+    """Of every data file's name and bytes."""
+    digest = hashlib.sha256()
+    for file in sorted(f for folder in ("clips", "rejects", "labels") for f in (root / folder).rglob("*.parquet")):
+        digest.update(str(file.relative_to(root)).encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def test_what_the_plan_promised_is_there_with_reasons_for_the_rest(finished_crate: Path) -> None:
+    crate = Crate.open(finished_crate)
+    proof = verify_crate(crate)
+    assert proof.holds
+    # Of 8 files, one is silent and one is text; the others are 5, 5.5, ... 7.5 s long: 2, 2, 3, 3, 3, 3 clips of 2 s.
+    assert (proof.planned, proof.written, proof.rejected) == (8, 6, 2)
+    assert proof.clips == 16
+    # 5 and 5.5 s leave 1 and 1.5 s over; from 6 s on three clips fit. The silent file's two clips are left out.
+    assert proof.reasons == {"track:not-audio": 1, "clip:silent": 2, "clip:too-short": 2}
+    assert proof.label_rows == {"first": 16}
+
+
+def test_two_workers_write_the_bytes_of_one(
+    finished_crate: Path, tmp_path: Path, music: Path, tiny_clap: Path, vocabularies: Path
+) -> None:
+    crate = plan_crate(music, tmp_path / "crate", tiny_clap)
+    with Engine(workers=2) as engine:
+        mine_clips(crate, engine)
+        label(crate, vocabularies, engine, name="first")
+    assert data_hash(tmp_path / "crate") == data_hash(finished_crate)
+    assert write_manifest(crate)["content_hash"] == write_manifest(Crate.open(finished_crate))["content_hash"]
+
+
+@pytest.fixture
+def job_service() -> str:
+    """Beam's portable job service, in a process of its own."""
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        port = found.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main", f"--port={port}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("localhost", port)) == 0:
+                break
+        time.sleep(0.2)
+    yield f"localhost:{port}"
+    process.terminate()
+    process.wait(timeout=20)
+
+
+def test_beams_portable_runner_writes_the_same_bytes(
+    finished_crate: Path, tmp_path: Path, music: Path, tiny_clap: Path, vocabularies: Path, job_service: str
+) -> None:
+    portable = Engine(
+        runner="PortableRunner", beam_options=f"--job_endpoint={job_service} --environment_type=LOOPBACK", workers=1
+    )
+    crate = plan_crate(music, tmp_path / "crate", tiny_clap)
+    mine_clips(crate, portable)
+    label(crate, vocabularies, portable, name="first")
+    assert data_hash(tmp_path / "crate") == data_hash(finished_crate)
+
+
+def test_random_kills_cost_time_only(
+    finished_crate: Path, tmp_path: Path, music: Path, tiny_clap: Path, vocabularies: Path
+) -> None:
+    crate = plan_crate(music, tmp_path / "crate", tiny_clap)
+    dice = random.Random(4)
+    stop = threading.Event()
+    killed: list[int] = []
+
+    def killer() -> None:
+        while not stop.wait(dice.uniform(1.0, 3.0)) and len(killed) < 3:
+            children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+            pids = [int(p) for f in children for p in f.read_text().split()]
+            lanes = [p for p in pids if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()]
+            if lanes:
+                victim = dice.choice(lanes)
+                os.kill(victim, signal.SIGKILL)
+                killed.append(victim)
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    try:
+        with Engine(workers=2, attempts=10) as engine:
+            mine_clips(crate, engine)
+            label(crate, vocabularies, engine, name="first")
+    finally:
+        stop.set()
+        thread.join()
+    assert killed
+    assert data_hash(tmp_path / "crate") == data_hash(finished_crate)
+    assert not list((tmp_path / "crate").rglob(".tmp-*"))
+    assert not list((tmp_path / "crate" / ".progress").iterdir())
+
+
+def test_a_rerun_does_only_what_is_missing(finished_crate: Path, tmp_path: Path, vocabularies: Path) -> None:
+    shutil.copytree(finished_crate, tmp_path / "crate")
+    crate = Crate.open(tmp_path / "crate")
+    assert mine_clips(crate, Engine(workers=1)) == 0
+    untouched = (tmp_path / "crate" / crate.clips_part(0)).stat().st_mtime_ns
+    (tmp_path / "crate" / crate.clips_part(1)).unlink()
+    assert not verify_crate(crate).holds
+    assert mine_clips(crate, Engine(workers=1)) == 1
+    assert (tmp_path / "crate" / crate.clips_part(0)).stat().st_mtime_ns == untouched
+    assert data_hash(tmp_path / "crate") == data_hash(finished_crate)
+
+
+def test_labels_are_drawn_from_the_true_top_k_by_their_true_counts(finished_crate: Path, vocabularies: Path) -> None:
+    from labeling.embedder import load_embedder
+    from vocab.store import Vocabulary
+
+    crate = Crate.open(finished_crate)
+    captions = Vocabulary.load(vocabularies / "long.parquet")
+    vectors = load_embedder(crate.embedder_source, device="cpu").embed_text(captions.texts.to_pylist())
+    clips = pq.read_table([finished_crate / crate.clips_part(i) for i in crate.shards]).to_pylist()
+    labels = pq.read_table(sorted((finished_crate / "labels" / "first").glob("*.parquet"))).to_pylist()
+    scores = np.array([c["embedding"] for c in clips]) @ vectors.T
+    ids = [f"{i:016x}" for i in captions.ids]
+    tops = [np.argsort(-row, kind="stable")[:10] for row in scores]
+    counts = Counter(ids[i] for top in tops for i in top)
+    for row, top, score in zip(labels, tops, scores, strict=True):
+        weights = {ids[i]: 1 / counts[ids[i]] for i in top}
+        assert len(row["llm_lf"]) == 3
+        assert len(row["rater_sf"]) == 6
+        assert [label["rank"] for label in row["llm_lf"]] == sorted(label["rank"] for label in row["llm_lf"])
+        for drawn in row["llm_lf"]:
+            caption = ids.index(drawn["caption_id"])
+            assert drawn["text"] == captions.texts[caption].as_py()
+            assert top[drawn["rank"]] == caption
+            assert drawn["score"] == pytest.approx(score[caption], abs=1e-5)
+            assert drawn["count"] == counts[drawn["caption_id"]]
+            assert drawn["probability"] == pytest.approx(weights[drawn["caption_id"]] / sum(weights.values()))
+
+
+def test_another_seed_decodes_and_searches_nothing(finished_crate: Path, tmp_path: Path, vocabularies: Path) -> None:
+    shutil.copytree(finished_crate, tmp_path / "crate")
+    crate = Crate.open(tmp_path / "crate")
+    before = {f: f.stat().st_mtime_ns for f in (tmp_path / "crate" / "candidates").rglob("part-*")}
+    second = label(crate, vocabularies, Engine(workers=1), seed=1)
+    assert {f: f.stat().st_mtime_ns for f in (tmp_path / "crate" / "candidates").rglob("part-*")} == before
+    runs = [pq.read_table(sorted((tmp_path / "crate" / "labels" / run).glob("*.parquet"))) for run in ("first", second)]
+    assert runs[0].column("clip_id") == runs[1].column("clip_id")
+    assert runs[0].column("llm_lf") != runs[1].column("llm_lf")
+    assert verify_crate(crate).label_rows == {"first": 16, second: 16}
+
+
+def test_hub_correction_takes_off_each_captions_mean(finished_crate: Path, tmp_path: Path, vocabularies: Path) -> None:
+    shutil.copytree(finished_crate, tmp_path / "crate")
+    crate = Crate.open(tmp_path / "crate")
+    run = label(crate, vocabularies, Engine(workers=1), debias=True, method="top", name="debiased")
+    clips = pq.read_table([tmp_path / "crate" / crate.clips_part(i) for i in crate.shards]).to_pylist()
+    labels = pq.read_table(sorted((tmp_path / "crate" / "labels" / run).glob("*.parquet"))).to_pylist()
+    from labeling.embedder import load_embedder
+    from vocab.store import Vocabulary
+
+    captions = Vocabulary.load(vocabularies / "long.parquet")
+    vectors = load_embedder(crate.embedder_source, device="cpu").embed_text(captions.texts.to_pylist())
+    scores = np.array([c["embedding"] for c in clips]) @ vectors.T
+    corrected = scores - scores.mean(0)
+    for row, expected in zip(labels, corrected, strict=True):
+        assert [x["score"] for x in row["llm_lf"]] == pytest.approx(sorted(expected, reverse=True)[:3], abs=1e-5)
+
+
+def test_curated_joins_metadata_and_retrieves_nothing(tmp_path: Path, music: Path, tiny_clap: Path) -> None:
+    from beam_jobs.labels import label_crate
+    from labeling.embedder import embedder_card
+    from pipeline.listing import list_input
+
+    manifest = tmp_path / "songs.csv"
+    manifest.write_text(
+        "path,title,artist,tags,licence,year\n"
+        f'{music}/song0.flac,"Rain, again",Ada,"folk;calm",CC0-1.0,1999\n'
+        f"{music}/song2.wav,,,,,\n"
+    )
+    crate = Crate.create(tmp_path / "crate", list_input(str(manifest)), CONFIG, embedder_card(str(tiny_clap)))
+    crate = Crate.open(tmp_path / "crate")
+    from beam_jobs.clips import ClipsJob
+    from beam_jobs.engine import run_job
+
+    job = ClipsJob(root=str(tmp_path / "crate"), shard_count=crate.plan.shards, embedder=str(tiny_clap), device="cpu")
+    run_job(job, Engine(workers=1))
+    run = label_crate(crate, profile="curated", engine=Engine(workers=1))
+    rows = pq.read_table(sorted((tmp_path / "crate" / run.folder).glob("*.parquet"))).to_pylist()
+    assert {row["prompt"] for row in rows} == {"Rain, again; by Ada; folk, calm; year: 1999", ""}
+    assert set(rows[0]) == {"clip_id", "metadata", "prompt"}
+    assert ["Rain, again", "Ada", "folk", "calm"] in [row["metadata"] for row in rows]
+
+
+def test_datasets_loads_clips_and_labels_without_our_code(finished_crate: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="the dev extra has it")
+    import io
+
+    import soundfile
+
+    clips = (
+        datasets.load_dataset(str(finished_crate), "clips", split="train")
+        if False
+        else datasets.load_dataset("parquet", data_files=str(finished_crate / "clips" / "*.parquet"), split="train")
+    )
+    assert isinstance(clips.features["audio"], datasets.Audio)
+    assert clips.features["audio"].sampling_rate == 24_000
+    assert clips.features["audio_16k"].sampling_rate == 16_000
+    labels = datasets.load_dataset(
+        "parquet", data_files=str(finished_crate / "labels" / "first" / "*.parquet"), split="train"
+    )
+    assert clips["clip_id"][:] == labels["clip_id"][:]
+    for column in ("audio", "audio_16k"):  # decoding is torchcodec's, whose wheel wants CUDA libraries
+        clips = clips.cast_column(column, datasets.Audio(decode=False))
+    raw = clips[0]["audio"]["bytes"]
+    samples, rate = soundfile.read(io.BytesIO(raw))
+    assert (len(samples), rate) == (48_000, 24_000)
+    assert np.abs(samples).max() > 0.05
+
+
+def test_the_embedder_must_be_the_one_the_crate_was_begun_with(
+    tmp_path: Path, music: Path, tiny_clap: Path, finished_crate: Path, vocabularies: Path
+) -> None:
+    from tests.tiny_clap import make_tiny_clap
+
+    other = make_tiny_clap(tmp_path / "other", window_s=1, seed=1)
+    with pytest.raises(CrateMismatch, match=r"was embedded by tiny .*, asked for is other .*another folder"):
+        plan_crate(music, finished_crate, other)
+    shutil.copytree(finished_crate, tmp_path / "crate")
+    write_captions(tmp_path / "long.parquet", "long", 50)
+    write_captions(tmp_path / "short.parquet", "short", 50)
+    with pytest.raises(CrateMismatch, match="captions must go through the same model"):
+        label(Crate.open(tmp_path / "crate"), tmp_path, Engine(workers=1), embedder=str(other))
+
+
+def test_profiles_refuse_what_they_must_not_use(finished_crate: Path, tmp_path: Path, vocabularies: Path) -> None:
+    from beam_jobs.labels import check_labels
+
+    rater = str(write_captions(tmp_path / "rater-lf.parquet", "long", evaluation_derived=True))
+    with pytest.raises(
+        BadInput, match=r"noise2music takes llm_lf, rater_sf, not 'rater_lf' \(Rater-LF comes from the set"
+    ):
+        check_labels("noise2music", {"rater_lf": rater}, 10)
+    with pytest.raises(VocabularyProblem, match=r"must not train on its sentences \(PAPER 3.6\)"):
+        check_labels("noise2music", {"llm_lf": rater}, 10)
+    with pytest.raises(BadInput, match="mulamcap needs a vocabulary for rater_lf, and none is bundled"):
+        check_labels("mulamcap", {}, 10)
+    assert check_labels("mulamcap", {"rater_lf": rater}, 10)[1]["rater_lf"] == rater
+    with pytest.raises(VocabularyProblem, match="holds short captions, slot llm_lf of noise2music takes long ones"):
+        check_labels("noise2music", {"llm_lf": str(vocabularies / "short.parquet")}, 10)
+    with pytest.raises(BadInput, match="k is 5, profile noise2music draws up to 6"):
+        check_labels("noise2music", {}, 5)
+    few = str(write_captions(tmp_path / "few.parquet", "short", 4))
+    with pytest.raises(VocabularyProblem, match="holds 4 captions, slot rater_sf draws 6"):
+        check_labels("noise2music", {"rater_sf": few}, 10)

@@ -1,0 +1,47 @@
+"""What several test folders share: one tiny embedder, one folder of music, one finished crate a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ClapModel folder with random weights; windows of 1 s."""
+    from tests.tiny_clap import make_tiny_clap
+
+    return make_tiny_clap(tmp_path_factory.mktemp("clap") / "tiny", window_s=1)
+
+
+@pytest.fixture(scope="session")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six tracks in six formats, a silent one and one that is no audio."""
+    from tests.crates import write_music
+
+    return write_music(tmp_path_factory.mktemp("music"))
+
+
+@pytest.fixture(scope="session")
+def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `long.parquet` and `short.parquet`."""
+    from tests.crates import write_captions
+
+    folder = tmp_path_factory.mktemp("vocabularies")
+    write_captions(folder / "long.parquet", "long")
+    write_captions(folder / "short.parquet", "short")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished_crate(tmp_path_factory: pytest.TempPathFactory, music: Path, tiny_clap: Path, vocabularies: Path) -> Path:
+    """Mined and labelled (run `first`) by one worker. Read it; copy it before changing anything."""
+    from beam_jobs.engine import Engine
+    from tests.crates import label, mine_clips, plan_crate
+
+    crate = plan_crate(music, tmp_path_factory.mktemp("finished") / "crate", tiny_clap)
+    with Engine(workers=1) as engine:
+        mine_clips(crate, engine)
+        label(crate, vocabularies, engine, name="first")
+    return Path(crate.storage.url)
