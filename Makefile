@@ -1,0 +1,39 @@
+# make demo and make test need Python 3.10 or later and make, nothing else: they set up .venv themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check lint bench clean
+
+demo: .venv/demo.stamp  ## mine the bundled music into demo/crate and make its page
+	$(BIN)/cratedig demo --fresh
+
+test: check  ## what continuous integration runs
+
+check: lint  ## lint, types and tests
+	$(BIN)/pytest
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/dev.stamp  ## the figures that the README quotes
+	$(BIN)/python -m benchmarks.run
+
+clean:
+	rm -rf .venv demo
+
+# torch alone first: asked for by another package, an installer may take a newer one than constraints.txt says.
+.venv/torch.stamp: constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "cratedig needs Python 3.10 or later")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==$$(sed -n 's/^torch==//p' constraints.txt)"
+	touch $@
+
+.venv/demo.stamp: .venv/torch.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/dev.stamp: .venv/torch.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch .venv/demo.stamp $@
