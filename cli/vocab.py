@@ -30,6 +30,7 @@ def add_parser(subparsers: Any) -> None:
     _add_import(commands)
     _add_musiccaps(commands)
     _add_grammar(commands)
+    _add_clean(commands)
     _add_merge(commands)
     _add_stats(commands)
 
@@ -127,6 +128,69 @@ def _grammar(args: argparse.Namespace) -> int:
         raise BadInput(f"--count is {args.count}; expected 1 or more")
     count = BUNDLED_LONG if args.count is None and args.kind == "long" else args.count
     _say(args.out, write_grammar(args.out, kind=args.kind, count=count, seed=args.seed))
+    return 0
+
+
+def _add_clean(commands: Any) -> None:
+    from vocab.reasons import describe_reasons
+
+    parser = _command(
+        commands,
+        "clean",
+        _clean,
+        "sentences out of raw answers, what is no caption left out",
+        "Cuts answers into sentences, filters them, removes duplicates, near-duplicates and, with --evaluation, copies "
+        "of evaluation captions. Every reason is counted on the card:\n" + describe_reasons(),
+        "  cratedig vocab clean raw --out clean.parquet --songs songs.csv --evaluation eval.csv "
+        "--evaluation-column caption\n",
+    )
+    parser.add_argument("input", help="folder of `vocab generate`, a vocabulary, or .txt, .csv, .tsv, .parquet")
+    parser.add_argument("--out", required=True, metavar="FILE", help="vocabulary to write, NAME.parquet")
+    parser.add_argument("--kind", choices=("long", "short"), default="long", help="sentences or tags (default: long)")
+    parser.add_argument("--column", default="text", help="column of the captions in a file (default: text)")
+    parser.add_argument("--licence", default="", help="of the captions (default: as the input says)")
+    parser.add_argument("--songs", metavar="FILE", help="list of songs (title, artist) that no caption may name")
+    parser.add_argument(
+        "--evaluation", action="append", default=[], metavar="FILE", help="evaluation captions; repeatable"
+    )
+    parser.add_argument("--evaluation-column", default="caption", help="their column (default: caption)")
+    parser.add_argument(
+        "--near-duplicates", type=float, default=0.8, metavar="J", help="similarity that counts (default: 0.8; 2: off)"
+    )
+    parser.add_argument("--leaks", type=float, default=0.6, metavar="J", help="the same for leaks (default: 0.6)")
+    parser.add_argument("--any-language", action="store_true", help="keep sentences that are not English")
+    parser.add_argument("--any-subject", action="store_true", help="keep sentences that are not about music")
+    parser.add_argument("--workers", type=int, default=0, help="processes (default: one a core)")
+
+
+def _clean(args: argparse.Namespace) -> int:
+    import os
+    from dataclasses import replace
+
+    from vocab.answers import open_source
+    from vocab.clean import CleanConfig, clean_vocabulary
+    from vocab.leak import evaluation_texts
+    from vocab.songs import read_songs
+
+    config = CleanConfig.of_kind(args.kind)
+    config = replace(
+        config,
+        near_duplicates=args.near_duplicates,
+        leaks=args.leaks,
+        english=config.english and not args.any_language,
+        about_music=config.about_music and not args.any_subject,
+    )
+    songs = [(song.title, song.artist) for song in read_songs(args.songs)[0]] if args.songs else []
+    evaluation = [text for path in args.evaluation for text in evaluation_texts(path, column=args.evaluation_column)]
+    card = clean_vocabulary(
+        open_source(args.input, column=args.column, licence=args.licence),
+        args.out,
+        config=config,
+        songs=songs,
+        evaluation=evaluation,
+        workers=args.workers or os.cpu_count() or 1,
+    )
+    _say(args.out, card)
     return 0
 
 

@@ -16,7 +16,7 @@ from vocab.store import Vocabulary
 REPOSITORY = Path(__file__).parents[2]
 
 
-def _real_csv() -> Path:
+def real_musiccaps() -> Path:
     folder = Path(os.environ.get("CRATEDIG_SHARED", REPOSITORY.parent / "shared" / "data"))
     path = folder / "musiccaps-public.csv"
     if not path.exists():
@@ -54,7 +54,7 @@ def test_another_csv_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_public_csv_gives_the_known_counts(tmp_path: Path) -> None:
-    assert run_vocab("musiccaps", str(_real_csv()), "--out", str(tmp_path)) == 0
+    assert run_vocab("musiccaps", str(real_musiccaps()), "--out", str(tmp_path)) == 0
     long, short = Vocabulary.load(tmp_path / "rater-lf.parquet"), Vocabulary.load(tmp_path / "rater-sf.parquet")
     counts = long.card.yields["musiccaps"]
     assert (counts["rows"], counts["found"], counts["unique"], counts["kept"]) == (5521, 21579, 18757, 18720)
