@@ -6,7 +6,6 @@ B windows, T samples of one, F frames, M mel bands, N texts, L tokens, D dimensi
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
-from transformers.utils import logging as transformers_logging
 
 from labeling.clap_folder import ClapFolder
 from labeling.embedder import Embedder, TextReport, check_texts, check_windows
 from labeling.mel import LogMel
+from labeling.torch_device import choose_device, quiet
 from pipeline.errors import EmbedderProblem
 
-__all__ = ["ClapEmbedder", "choose_device", "quiet", "through_int16"]
+__all__ = ["ClapEmbedder", "through_int16"]
 
 _TEXTS_AT_ONCE = 64
 _LENGTH_STEP = 8
@@ -38,6 +37,7 @@ class ClapEmbedder(Embedder):
         torch.set_num_threads(threads)
         files = ClapFolder(folder)
         self.card = files.card()
+        self.notes = files.notes
         self.front_end = files.front_end
         self.device = choose_device(device)
         self.autocast = None if dtype in ("auto", "float32") else getattr(torch, dtype)
@@ -83,15 +83,12 @@ class ClapEmbedder(Embedder):
         return found_ND
 
     def text_report(self, texts: Sequence[str]) -> TextReport:
-        special = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}
-        unknown = self.tokenizer.unk_token_id
-        ids = self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if len(texts) else []
-        words = [[t for t in row if t not in special] for row in ids]
-        return TextReport(
-            texts=len(ids),
-            tokens=sum(map(len, words)),
-            unknown=sum(row.count(unknown) for row in words),
-            cut=sum(len(row) > self.card.text_limit_tokens for row in ids),
+        rows = self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if len(texts) else []
+        return TextReport.of(
+            rows,
+            marks=set(self.tokenizer.all_special_ids),
+            unknown=self.tokenizer.unk_token_id,
+            limit=self.card.text_limit_tokens,
         )
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
@@ -130,23 +127,6 @@ def through_int16(windows_BT: NDArray[np.float32]) -> NDArray[np.float32]:
     return (scaled.astype(np.int16) / np.float32(32767.0)).astype(np.float32)
 
 
-def choose_device(device: str) -> torch.device:
-    """`auto` is CUDA, else MPS, else the CPU."""
-    if device == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        chosen = torch.device(name)
-    else:
-        chosen = torch.device(device)
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(chosen.type, True):
-        raise EmbedderProblem(f"device {device}: this machine's torch {torch.__version__} has none; use cpu or auto")
-    if chosen.type == "cuda":  # the same bits every time, and full float32
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.deterministic = True
-        torch.backends.cudnn.allow_tf32 = False
-    return chosen
-
-
 def _model(files: ClapFolder) -> Any:
     try:
         with quiet():
@@ -168,20 +148,6 @@ def _model(files: ClapFolder) -> Any:
             f"{unexpected[0] if unexpected else 'none'}); take both from the same model"
         )
     return model
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """No progress bar, and no table of missing keys: those are an error here, said once."""
-    bars, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()
 
 
 def _tokenizer(files: ClapFolder) -> Any:

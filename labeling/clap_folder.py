@@ -84,6 +84,20 @@ class ClapFolder:
             )
 
     @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """That LAION's weights came with another listening than they were trained with, as on the hub."""
+        audio = self.config.get("audio_config") or {}
+        f = self.front_end
+        laions = f.sampling_rate == 48_000 and f.feature_size == 64 and audio.get("patch_embeds_hidden_size", 96) >= 96
+        if not laions or (f.frequency_min == 50 and f.quantise_int16):
+            return ()
+        return (
+            f"this looks like LAION's weights, but its processor starts at {f.frequency_min:g} Hz"
+            f"{'' if f.quantise_int16 else ' and skips the step through 16 bits'}: LAION's own code starts at 50 Hz "
+            f"and takes that step; `cratedig embedder convert {self.path} FOLDER --laion-front-end` sets it so",
+        )
+
+    @cached_property
     def text_limit_tokens(self) -> int:
         """Tokens of a text, marks included, that both tokenizer and model accept."""
         text = self.config.get("text_config") or {}

@@ -6,7 +6,7 @@ files only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -46,8 +46,24 @@ class TextReport:
     """Without those that mark the beginning and the end."""
     unknown: int
     """Tokens that the model has no word for; of these it understands nothing."""
+    with_unknown: int
+    """Texts that hold at least one such token."""
     cut: int
     """Texts longer than the model's limit, whose end it never sees."""
+
+    @classmethod
+    def of(
+        cls, tokens: Sequence[Sequence[int]], *, marks: Container[int], unknown: int | None, limit: int
+    ) -> TextReport:
+        """From each text's uncut tokens; `marks` are those that mark a beginning or an end."""
+        words = [[t for t in row if t == unknown or t not in marks] for row in tokens]
+        return cls(
+            texts=len(tokens),
+            tokens=sum(map(len, words)),
+            unknown=sum(row.count(unknown) for row in words if unknown is not None),
+            with_unknown=sum(unknown in row for row in words if unknown is not None),
+            cut=sum(len(row) > limit for row in tokens),
+        )
 
     @property
     def unknown_share(self) -> float:
@@ -62,6 +78,8 @@ class Embedder(Protocol):
     """
 
     card: EmbedderCard
+    notes: tuple[str, ...] = ()
+    """What a user of this model should know; `labeling.embedder_checks` passes it on as warnings."""
 
     def embed_audio(self, windows_BT: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, D) from B windows of exactly the card's rate and length, mono, in [-1, 1]."""
@@ -147,17 +165,42 @@ def load_embedder(
         raise EmbedderProblem(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
     if threads < 1:
         raise EmbedderProblem(f"{threads} threads: expected 1 or more")
+    kind, path = _kind(name_or_path)
+    if kind != "clap" and dtype not in ("auto", "float32"):
+        raise EmbedderProblem(f"dtype {dtype} with {name_or_path}: expected float32, the only one that it runs in")
+    if kind == "muq":
+        from labeling.muq_mulan import MuQMuLanEmbedder
+
+        return MuQMuLanEmbedder(path, device=device, threads=threads)
+    if kind == "msclap":
+        from labeling.ms_clap import MsClapEmbedder
+
+        return MsClapEmbedder(path, device=device, threads=threads)
     from labeling.clap import ClapEmbedder
 
-    return ClapEmbedder(_folder(name_or_path), device=device, dtype=dtype, threads=threads)
+    return ClapEmbedder(path, device=device, dtype=dtype, threads=threads)
 
 
 def embedder_card(name_or_path: str = "bundled") -> EmbedderCard:
     """What `load_embedder` would load: read from its files and hashed, without loading it."""
+    kind, path = _kind(name_or_path)
+    if kind == "muq":
+        from labeling.muq_mulan import muq_card
+
+        return muq_card(path)
+    if kind == "msclap":
+        from labeling.ms_clap import msclap_card
+
+        return msclap_card(path)
     from labeling.clap_folder import ClapFolder
 
-    return ClapFolder(_folder(name_or_path)).card()
+    return ClapFolder(path).card()
 
 
-def _folder(name_or_path: str) -> Path:
-    return BUNDLED if name_or_path == "bundled" else Path(name_or_path).expanduser()
+def _kind(name_or_path: str) -> tuple[str, Path]:
+    """Which of the implementations, and where its files are."""
+    if name_or_path == "bundled":
+        return "clap", BUNDLED
+    prefix, colon, rest = name_or_path.partition(":")
+    kind, path = (prefix, rest) if colon and prefix in ("muq", "msclap") else ("clap", name_or_path)
+    return kind, Path(path).expanduser()

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from labeling.clap import quiet
 from labeling.clap_folder import ClapFolder
 from labeling.safe_pickle import load_tensors
+from labeling.torch_device import quiet
 from pipeline.errors import BadInput, EmbedderProblem
 
 __all__ = ["TEXT_LIMIT_TOKENS", "convert_folder", "convert_laion", "rename_keys"]

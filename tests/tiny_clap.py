@@ -70,7 +70,7 @@ def make_tiny_clap(
     import torch
     from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProcessor
 
-    from labeling.clap import quiet
+    from labeling.torch_device import quiet
 
     tokenizer = tiny_tokenizer(words, limit=text_limit)
     hop = -(-window_s * sample_rate_hz // 255)  # 256 frames at most: 4 x the 64 x 64 picture's side over its 16 bands
