@@ -76,15 +76,22 @@ class Browser:
         self._call("POST", "/url", {"url": page.resolve().as_uri()})
 
     def screen(self, width: int, height: int, *, dark: bool = False) -> None:
-        """The size of the view in CSS pixels, one each, and the colour scheme that the user prefers."""
+        """The size of the view in CSS pixels, one each, and the colour scheme that the user prefers; nothing glides."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._devtools("Emulation.setDeviceMetricsOverride", size)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._devtools("Emulation.setEmulatedMedia", {"features": [scheme]})
+        prefers = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in prefers.items()]
+        self._devtools("Emulation.setEmulatedMedia", {"features": features})
 
     def run(self, script: str) -> Any:
         """The value that the body of a function returns; a promise is waited for."""
         return self._call("POST", "/execute/sync", {"script": script, "args": []})
+
+    def click(self, selector: str, number: int = 0) -> None:
+        """As a user would: at the middle of the element, scrolled into view."""
+        found = self._call("POST", "/elements", {"using": "css selector", "value": selector})
+        (element,) = found[number].values()
+        self._call("POST", f"/element/{element}/click", {})
 
     def until(self, condition: str, *, limit_s: float = 20.0) -> None:
         """Wait for a JavaScript expression to become true."""

@@ -85,13 +85,14 @@ def histogram_chart(found: Similarity) -> Chart:
             points += [(x(found.edges[i]), height), (x(found.edges[i + 1]), height)]
         return _points([*points, (x(high), y(0))])
 
-    shares = _even_ticks(0, peak * 100, 4)
+    shares, cosines = _even_ticks(0, peak * 100, 4), _even_ticks(low, high, 6)
+    digits = max((len(f"{v:g}".partition(".")[2]) for v in cosines), default=0)
     return Chart(
         series=[
             Series(name="shuffled", points=area(found.shuffled), mark=round(x(found.shuffled_mean), 1)),
             Series(name="drawn", points=area(found.drawn), mark=round(x(found.drawn_mean), 1)),
         ],
-        x_ticks=[Tick(at=round(x(v), 1), label=f"{v:.2f}".replace("-", "−")) for v in _even_ticks(low, high, 6)],
+        x_ticks=[Tick(at=round(x(v), 1), label=f"{v:.{digits}f}".replace("-", "−")) for v in cosines],
         y_ticks=[Tick(at=round(y(v / 100), 1), label=f"{v:g} %") for v in shares],
     )
 
@@ -110,7 +111,7 @@ def _even_ticks(low: float, high: float, about: int) -> list[float]:
     """Round numbers in [low, high], about so many."""
     rough = max(high - low, 1e-9) / about
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough * 0.999)
+    step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough * 0.7)
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 10) + 0.0 for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
