@@ -41,6 +41,15 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--limit", type=int, default=0, help="windows of each test folder; 0 for all")
     evaluate.add_argument("--json", type=Path)
 
+    publish = steps.add_parser("publish", help="write the shipped folder with its card")
+    publish.add_argument("trained", type=Path)
+    publish.add_argument("out", type=Path)
+    publish.add_argument("--figures", type=Path, required=True, help="what `evaluate --json` wrote")
+    publish.add_argument("--windows", type=int, required=True, help="of training data")
+    publish.add_argument("--samples", type=int, required=True, help="seen in training, with repeats")
+    publish.add_argument("--training", required=True, help="how, in a few words, for the card")
+    publish.add_argument("--recorded", type=Path, help="Markdown on recorded music, for the card")
+
     demo = steps.add_parser("demo-music", help="compose, render and encode the demo tracks with their facts")
     demo.add_argument("out", type=Path)
     return parser
@@ -53,6 +62,21 @@ def _evaluate(args: argparse.Namespace) -> None:
     print(as_table(runs))
     if args.json:
         args.json.write_text(as_json(runs) + "\n")
+
+
+def _publish(args: argparse.Namespace) -> None:
+    from labeling.recipe.publish import publish
+
+    size = publish(
+        args.trained,
+        args.out,
+        figures=args.figures,
+        windows=args.windows,
+        samples=args.samples,
+        training=args.training,
+        recorded=args.recorded.read_text() if args.recorded else "",
+    )
+    print(f"{args.out}: {size / 1e6:.1f} MB")
 
 
 def _demo_music(args: argparse.Namespace) -> None:
@@ -83,8 +107,15 @@ def _render(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     """One step; the exit status is 2 for what the user can mend."""
     args = _parser().parse_args(argv)
+    steps = {
+        "render": _render,
+        "train": _train,
+        "evaluate": _evaluate,
+        "publish": _publish,
+        "demo-music": _demo_music,
+    }
     try:
-        {"render": _render, "train": _train, "evaluate": _evaluate, "demo-music": _demo_music}[args.step](args)
+        steps[args.step](args)
     except CratedigError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -28,6 +28,10 @@ def augment(mels_BFM: torch.Tensor, random: torch.Generator) -> torch.Tensor:
     x = mels_BFM
     if torch.rand((), generator=random) < 0.5:  # begin elsewhere
         x = torch.roll(x, int(torch.randint(frames, (1,), generator=random)), 1)
+    x = _stretch_bands(x, random)
+    contrast = torch.where(uniform(count, 1, 1) < 0.5, 0.8 + 0.45 * uniform(count, 1, 1), torch.ones_like(x[:, :1, :1]))
+    middle = x.mean((1, 2), keepdim=True)
+    x = middle + (x - middle) * contrast  # another synthesiser's dynamics
     band = torch.linspace(0, 1, bands, device=device)
     tone_BM = uniform(count, 1) * 28 - 6 + normal(count, 1) * 6 * (band - 0.5)
     for k in (1, 2, 3):
@@ -42,6 +46,19 @@ def augment(mels_BFM: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         x = _mask_stripe(x, 1, 40, random)
         x = _mask_stripe(x, 2, 12, random)
     return x.clamp(_FLOOR_DB, _CEILING_DB)
+
+
+def _stretch_bands(x: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """In half of the batches, all bands a little up or down and apart: other formants, another brightness."""
+    if torch.rand((), generator=random) < 0.5:
+        return x
+    bands = x.shape[2]
+    shift, widen = (torch.rand(2, generator=random) * 2 - 1).tolist()
+    place = torch.arange(bands, device=x.device) * (1 + 0.03 * widen) + 2.5 * shift
+    place = place.clamp(0, bands - 1)
+    below = place.floor().long().clamp(max=bands - 2)
+    share = place - below
+    return x[:, :, below] * (1 - share) + x[:, :, below + 1] * share
 
 
 def _mask_stripe(x: torch.Tensor, axis: int, widest: int, random: torch.Generator) -> torch.Tensor:

@@ -14,7 +14,7 @@ import torch
 
 from labeling.recipe.tokenizer import MAX_TOKENS
 
-__all__ = ["build_model", "frequency_code", "save_model", "set_input_statistics"]
+__all__ = ["build_model", "continue_model", "frequency_code", "save_model", "set_input_statistics"]
 
 _PATCH = 8
 _BANDS = 128
@@ -74,6 +74,23 @@ def set_input_statistics(model: Any, mels_BFM: torch.Tensor) -> None:
         norm.running_mean.copy_(mels_BFM.mean((0, 1)))
         norm.running_var.copy_(mels_BFM.var((0, 1)))
         norm.bias.copy_(frequency_code())
+
+
+def continue_model(folder: Path, tokenizer: Any) -> Any:
+    """A model to train on from `folder`; words that it does not know yet get fresh embeddings."""
+    from transformers import AutoTokenizer, ClapModel
+
+    known = ClapModel.from_pretrained(folder, dtype=torch.float32)
+    old_ids = AutoTokenizer.from_pretrained(folder).get_vocab()
+    new_ids = tokenizer.get_vocab()
+    model = build_model(len(new_ids))
+    name = "text_model.embeddings.word_embeddings.weight"
+    state = known.state_dict()
+    rows = model.state_dict()[name].clone()
+    both = [(new, old_ids[word]) for word, new in new_ids.items() if word in old_ids]
+    rows[[new for new, _ in both]] = state[name][[old for _, old in both]]
+    model.load_state_dict({**state, name: rows})
+    return model
 
 
 def save_model(state: dict[str, torch.Tensor], config: Any, folder: Path) -> None:

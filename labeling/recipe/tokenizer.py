@@ -6,21 +6,28 @@ import re
 from pathlib import Path
 from typing import Any
 
+from labeling.recipe.vocabulary_texts import vocabulary_pool
 from labeling.recipe.words import FILLER_PHRASES, NEUTRAL_WORDS
 from vocab.lexicon import LOOSE_WORDS, WORDS
 
-__all__ = ["MAX_TOKENS", "known_words", "make_tokenizer", "save_processor"]
+__all__ = ["MAX_TOKENS", "known_words", "make_tokenizer", "save_processor", "split_words"]
 
 MAX_TOKENS = 64
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 _SPLIT = re.compile(r"\w+|[^\w\s]+")  # as `tokenizers.pre_tokenizers.Whitespace`
 
 
+def split_words(text: str) -> list[str]:
+    """Words and runs of punctuation, as the tokenizer sees them."""
+    return _SPLIT.findall(text.lower())
+
+
 def known_words() -> list[str]:
-    """Every word of the lexicon, of the loose words and of the sentences around them, sorted."""
+    """Every word of the lexicon, of the loose words, of the bundled vocabularies and of what stands between, sorted."""
     texts = [p for phrases in (*WORDS.values(), *LOOSE_WORDS.values()) for p in phrases]
     texts += [*FILLER_PHRASES, *NEUTRAL_WORDS, ", . ; : - ' ! ? ( ) / &", "feel use gentle"]
-    return sorted({word for text in texts for word in _SPLIT.findall(text.lower())})
+    texts += [caption.text for caption in vocabulary_pool()]
+    return sorted({word for text in texts for word in split_words(text)})
 
 
 def make_tokenizer() -> Any:

@@ -19,19 +19,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from labeling.recipe.augment import augment
 from labeling.recipe.captions import write_caption
 from labeling.recipe.data import Shards
-from labeling.recipe.model import build_model, multi_hot, save_model, set_input_statistics
+from labeling.recipe.model import build_model, continue_model, multi_hot, save_model, set_input_statistics
 from labeling.recipe.tokenizer import MAX_TOKENS, save_processor
+from labeling.recipe.vocabulary_texts import VocabularyTexts
 from labeling.recipe.words import NEUTRAL_WORDS
 from pipeline.errors import BadInput
 from vocab.lexicon import FACTS
 
 __all__ = ["TrainConfig", "soft_info_nce", "train"]
 
-_CAPTIONS_EACH = 2
+_VOCABULARY_SHARE = 0.6
+"""Of the second captions, how many are the vocabulary's own; the first is always written for the clip."""
 _STATISTICS_WINDOWS = 400
 
 
@@ -77,11 +80,16 @@ class _Texts:
     def __init__(self, tokenizer: Any, unknown_share: float) -> None:
         self.tokenizer, self.unknown_share = tokenizer, unknown_share
         self.index = {fact: i for i, fact in enumerate(FACTS)}
+        self.vocabulary = VocabularyTexts()
         self.neutral = torch.tensor(sorted(set(tokenizer.convert_tokens_to_ids(list(NEUTRAL_WORDS)))))
 
-    def __call__(self, facts: list[list[str]], step_seed: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    def __call__(
+        self, facts: list[list[str]], has_BN: NDArray[np.float32], step_seed: int
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         rng = random.Random(step_seed)
-        captions = [write_caption(f, rng) for _ in range(_CAPTIONS_EACH) for f in facts]
+        captions = [write_caption(f, rng) for f in facts]
+        for own, ready in zip(facts, self.vocabulary.for_clips(has_BN, rng), strict=True):
+            captions.append(ready if ready.text and rng.random() < _VOCABULARY_SHARE else write_caption(own, rng))
         tokens = self.tokenizer(
             [c.text for c in captions], padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
         )
@@ -100,12 +108,13 @@ class _Trainer:
         out.mkdir(parents=True, exist_ok=True)
         tokenizer = save_processor(out)
         self.texts = _Texts(tokenizer, config.unknown_share)
-        self.model = self._model(len(tokenizer), init).to(device).train()
-        self.norm = self.model.audio_model.audio_encoder.batch_norm
+        self.model = self._model(tokenizer, init).to(device).train()
+        self.norm = self.model.audio_model.audio_encoder.batch_norm.requires_grad_(False)
         self.tags = torch.nn.Linear(self.model.config.audio_config.hidden_size, len(FACTS)).to(device)
         if init and (init / "tags.pt").is_file():
             self.tags.load_state_dict(torch.load(init / "tags.pt", weights_only=True))
         named = [*self.model.named_parameters(), *self.tags.named_parameters()]
+        named = [(name, p) for name, p in named if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             [
                 {"params": [p for _, p in named if p.ndim >= 2], "weight_decay": config.weight_decay},
@@ -118,18 +127,10 @@ class _Trainer:
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.step, self.recent = 0, {"loss": 0.0, "tags": 0.0}
 
-    def _model(self, words: int, init: Path | None) -> Any:
+    def _model(self, tokenizer: Any, init: Path | None) -> Any:
         if init is not None:
-            from transformers import ClapModel
-
-            model = ClapModel.from_pretrained(init, dtype=torch.float32)
-            if model.config.text_config.vocab_size != words:
-                raise BadInput(
-                    f"{init} knows {model.config.text_config.vocab_size} words, this lexicon makes {words}; "
-                    "start without --init"
-                )
-            return model
-        model = build_model(words)
+            return continue_model(init, tokenizer)
+        model = build_model(len(tokenizer))
         picks = np.random.default_rng(self.config.seed).choice(
             len(self.data), size=min(_STATISTICS_WINDOWS, len(self.data)), replace=False
         )
@@ -148,9 +149,10 @@ class _Trainer:
         step_seed = (c.seed * 1_000_003 + self.step) % 2**63
         indices = np.random.default_rng((c.seed, self.step)).choice(len(self.data), size=c.batch, replace=False)
         facts = [self.data.facts[i] for i in indices]
-        tokens, stated_CN = self.texts(facts, step_seed)
+        hot_BN = multi_hot(facts, self.texts.index)
+        tokens, stated_CN = self.texts(facts, hot_BN, step_seed)
         mels_BFM = torch.from_numpy(self.data.mels(indices)).to(self.device)
-        has_BN = torch.from_numpy(multi_hot(facts, self.texts.index)).to(self.device)
+        has_BN = torch.from_numpy(hot_BN).to(self.device)
         mels_BFM = self._augmented(mels_BFM, step_seed)
         stated_CN = stated_CN.to(self.device)
         positive_CB = (stated_CN @ has_BN.T >= stated_CN.sum(1, keepdim=True) - 0.5).float()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FILLER_PHRASES", "NEUTRAL_WORDS"]
+__all__ = ["FILLER_PHRASES", "MUSICCAPS_WORDS_KNOWN", "NEUTRAL_WORDS"]
 
 FILLER_PHRASES: tuple[str, ...] = (
     *("in this recording", "throughout the track", "in the background", "from start to end", "on the whole"),
@@ -37,3 +37,7 @@ NEUTRAL_WORDS: tuple[str, ...] = tuple(
     crowd stage concert festival city country side memory friend journey day summer winter bit slow-burning
     """.split()
 )
+
+MUSICCAPS_WORDS_KNOWN = 499
+"""Of the 500 most used words in the aspect tags of the public MusicCaps list, how many `tokenizer.known_words` has; the
+one left out is "4". Counted by `benchmarks/bundled_model.py --musiccaps FILE`."""
