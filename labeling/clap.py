@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 from labeling.clap_folder import ClapFolder
 from labeling.embedder import Embedder, TextReport, check_texts, check_windows
 from labeling.mel import LogMel
+from labeling.text_report import report_texts
 from labeling.torch_device import choose_device, quiet
 from pipeline.errors import EmbedderProblem
 
@@ -83,13 +84,7 @@ class ClapEmbedder(Embedder):
         return found_ND
 
     def text_report(self, texts: Sequence[str]) -> TextReport:
-        rows = self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if len(texts) else []
-        return TextReport.of(
-            rows,
-            marks=set(self.tokenizer.all_special_ids),
-            unknown=self.tokenizer.unk_token_id,
-            limit=self.card.text_limit_tokens,
-        )
+        return report_texts(self.tokenizer, texts, self.card.text_limit_tokens)
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
         if not texts:

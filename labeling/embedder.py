@@ -6,7 +6,8 @@ files only.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +35,7 @@ __all__ = [
 BUNDLED = Path(__file__).parent / "bundled_clap"
 """The model that this project trains and ships; `bundled` by name."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
+_WORDS_NAMED = 20
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -50,10 +52,18 @@ class TextReport:
     """Texts that hold at least one such token."""
     cut: int
     """Texts longer than the model's limit, whose end it never sees."""
+    unknown_words: tuple[tuple[str, int], ...] = ()
+    """The commonest of the unknown and how often each came, where the tokenizer says which they were."""
 
     @classmethod
     def of(
-        cls, tokens: Sequence[Sequence[int]], *, marks: Container[int], unknown: int | None, limit: int
+        cls,
+        tokens: Sequence[Sequence[int]],
+        *,
+        marks: Container[int],
+        unknown: int | None,
+        limit: int,
+        unknown_words: Iterable[str] = (),
     ) -> TextReport:
         """From each text's uncut tokens; `marks` are those that mark a beginning or an end."""
         words = [[t for t in row if t == unknown or t not in marks] for row in tokens]
@@ -63,6 +73,7 @@ class TextReport:
             unknown=sum(row.count(unknown) for row in words if unknown is not None),
             with_unknown=sum(unknown in row for row in words if unknown is not None),
             cut=sum(len(row) > limit for row in tokens),
+            unknown_words=tuple(Counter(unknown_words).most_common(_WORDS_NAMED)),
         )
 
     @property

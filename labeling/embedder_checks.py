@@ -67,6 +67,9 @@ class CheckReport:
                 f"captions            {c.texts} read: {c.unknown_share:.1%} of {c.tokens} words unknown, "
                 f"{c.with_unknown} captions hold one, {c.cut} cut at the limit"
             )
+            if c.unknown_words:
+                named = ", ".join(f"{word} ({count})" for word, count in c.unknown_words[:8])
+                found.append(f"unknown most often  {named}")
         return [*found, *(f"warning: {w}" for w in self.warnings)]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,10 +17,9 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.embedder import TextReport
 from pipeline.errors import EmbedderProblem
 
-__all__ = ["cache_only", "hash_files", "normalised", "package", "text_report"]
+__all__ = ["cache_only", "hash_files", "normalised", "package"]
 
 
 def package(name: str, install: str) -> Any:
@@ -44,11 +43,6 @@ def cache_only(model: str, remedy: str) -> Iterator[None]:
             f"{model} can't be loaded ({reason[0] if reason else type(error).__name__}); where a part of it is not in "
             f"the hub's cache: {remedy}"
         ) from error
-
-
-def text_report(tokenizer: Any, texts: Sequence[str], limit: int) -> TextReport:
-    rows = tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if len(texts) else []
-    return TextReport.of(rows, marks=set(tokenizer.all_special_ids), unknown=tokenizer.unk_token_id, limit=limit)
 
 
 def hash_files(files: list[Path]) -> str:

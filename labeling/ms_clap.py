@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.embedder import Embedder, TextReport, check_texts, check_windows
-from labeling.maker_package import cache_only, hash_files, normalised, package, text_report
+from labeling.maker_package import cache_only, hash_files, normalised, package
+from labeling.text_report import report_texts
 from pipeline.errors import EmbedderProblem
 from pipeline.records import EmbedderCard
 
@@ -73,7 +74,7 @@ class MsClapEmbedder(Embedder):
             return normalised(self.wrapper.clap.caption_encoder(given))
 
     def text_report(self, texts: Sequence[str]) -> TextReport:
-        return text_report(self.wrapper.tokenizer, texts, self.card.text_limit_tokens)
+        return report_texts(self.wrapper.tokenizer, texts, self.card.text_limit_tokens)
 
 
 def msclap_card(file: Path) -> EmbedderCard:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.embedder import Embedder, TextReport, check_texts, check_windows
-from labeling.maker_package import cache_only, hash_files, normalised, package, text_report
+from labeling.maker_package import cache_only, hash_files, normalised, package
+from labeling.text_report import report_texts
 from pipeline.errors import EmbedderProblem
 from pipeline.records import EmbedderCard
 
@@ -62,7 +63,7 @@ class MuQMuLanEmbedder(Embedder):
         return found_ND
 
     def text_report(self, texts: Sequence[str]) -> TextReport:
-        return text_report(self.tokenizer, texts, self.card.text_limit_tokens)
+        return report_texts(self.tokenizer, texts, self.card.text_limit_tokens)
 
 
 def muq_card(folder: Path) -> EmbedderCard:

@@ -108,6 +108,9 @@ def test_texts_over_the_limit_are_cut_and_counted(embedder: Embedder) -> None:
     report = embedder.text_report(["slow zither music", long, "piano"])
     assert (report.texts, report.tokens, report.unknown, report.cut) == (3, 3 + 120 + 1, 1, 1)
     assert report.unknown_share == pytest.approx(1 / 124)
+    assert report.unknown_words == (("zither", 1),)
+    words = embedder.text_report(["Zither zither", "oud zither", "oud"]).unknown_words
+    assert words == (("zither", 3), ("oud", 2))
     seen = " ".join(long.split()[: embedder.card.text_limit_tokens - 2])
     np.testing.assert_allclose(embedder.embed_text([long]), embedder.embed_text([seen]), atol=1e-6)
     assert embedder.text_report([]).unknown_share == 0

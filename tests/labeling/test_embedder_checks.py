@@ -136,7 +136,10 @@ def test_a_small_model_in_under_a_second(tmp_path: Path) -> None:
     assert report.seconds < 1
     assert report.text_cosine < 0.8
     assert report.audio_cosine < 0.8
-    assert report.captions == TextReport(texts=2, tokens=5, unknown=3, with_unknown=1, cut=0)
+    assert report.captions == TextReport(
+        texts=2, tokens=5, unknown=3, with_unknown=1, cut=0, unknown_words=(("zither", 3),)
+    )
+    assert "unknown most often  zither (3)" in report.lines()
 
 
 def test_laions_weights_with_another_listening_are_noted(tmp_path: Path) -> None:

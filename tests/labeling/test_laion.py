@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from labeling.embedder import embedder_card, load_embedder
+from labeling.safe_pickle import load_tensors
 from pipeline.errors import BadInput, EmbedderProblem
 from tests.labeling.laion_case import FULL_SIZE, TEXTS, random_checkpoint, sounds
 from tests.tiny_clap import WORDS, make_tiny_clap, tiny_tokenizer
@@ -126,6 +128,20 @@ def test_other_mel_filters_are_refused(tiny_state: dict[str, Any], tokenizer: Pa
     state = {**tiny_state, "audio_branch.logmel_extractor.melW": torch.rand(513, 64)}
     with pytest.raises(EmbedderProblem, match=r"its mel filters \(513 frequencies, 64 bands\) are not those of 1024"):
         laion.convert_laion(_save(state, tmp_path / "odd.pt"), tmp_path / "out", tokenizer=tokenizer)
+
+
+def test_numbers_of_an_older_numpy_are_read(tmp_path: Path) -> None:
+    """NumPy 1 pickles them by another name; LAION's files are of that time."""
+    torch.save({"state_dict": {"a": torch.arange(3)}, "acc": np.float64(0.9), "n": np.int64(3)}, tmp_path / "new.pt")
+    with zipfile.ZipFile(tmp_path / "new.pt") as new, zipfile.ZipFile(tmp_path / "old.pt", "w") as old:
+        for item in new.infolist():
+            content = new.read(item)
+            if item.filename.endswith("data.pkl"):
+                assert b"numpy._core.multiarray" in content or np.__version__ < "2"
+                content = content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+            old.writestr(item.filename, content)
+    for file in ("new.pt", "old.pt"):
+        assert load_tensors(tmp_path / file, "state_dict")["a"].tolist() == [0, 1, 2]
 
 
 class _Attack:
