@@ -122,6 +122,10 @@ def finish(crate: Crate, *, report: bool, run: str = "") -> None:
     print(f"content hash: {manifest['content_hash']}")
     if not proof.holds:
         raise VerifyFailed(f"{crate.storage.url} does not hold what its plan promised: {proof.faults[0]}")
+    if report:
+        from labeling.report import write_report
+
+        print(f"page: {crate.storage.path(write_report(crate, run))}")
 
 
 def _print_reasons(reasons: Mapping[str, int]) -> None:

@@ -47,17 +47,18 @@ def mine_shard(
     """Write the shard's clips and rejects, then its marker. The same bytes whoever runs it, and how often."""
     started = time.monotonic()
     shard = read_shard(crate.storage, index, crate.plan.shards)
-    counts: Counter[str] = Counter(tracks=0, clips=0)
+    counts: Counter[str] = Counter(tracks=0, tracks_rejected=0, clips=0)
     rejects: list[Reject] = []
     with crate.storage.write(crate.clips_part(index)) as clips_file:
         schema = clips_schema(crate.config, crate.embedder.dimension)
         writer = ShardWriter(clips_file, schema, media=audio_columns(crate.config))
         batch = _EmbedBatch(crate, embedder, writer, rejects)
         for track in shard.tracks:
-            before = len(rejects)
+            before, seen = len(rejects), batch.seen
             for row in _track_rows(crate, track, decoder, rejects):
                 batch.add(row)
             counts["tracks"] += 1
+            counts["tracks_rejected"] += batch.seen == seen
             counts.update(f"{r.level}:{r.reason}" for r in rejects[before:])
             beat({**counts, "clips": batch.seen})
         before = len(rejects)

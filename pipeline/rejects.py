@@ -13,9 +13,8 @@ _EXPECTED = ("clip:too-short",)
 
 
 def reject_shares(counts: Mapping[str, int]) -> dict[str, float]:
-    """Share of tracks rejected as a whole, and of the cut clips that were left out for their quality."""
-    tracks = counts.get("tracks", 0)
-    bad_tracks = sum(n for name, n in counts.items() if name.startswith("track:"))
+    """Share of tracks that gave no clip, and of the cut clips that were left out for their quality."""
+    tracks, bad_tracks = counts.get("tracks", 0), counts.get("tracks_rejected", 0)
     bad_clips = sum(n for name, n in counts.items() if name.startswith("clip:") and name not in _EXPECTED)
     clips = counts.get("clips", 0) + bad_clips
     return {"tracks": bad_tracks / max(tracks, 1), "clips": bad_clips / max(clips, 1)}
@@ -27,10 +26,11 @@ def check_reject_share(counts: Mapping[str, int], limit: float) -> None:
         raise BadInput(f"the largest share of rejects is {limit}; expected a number from 0 to 1")
     for what, share in reject_shares(counts).items():
         if share > limit:
+            levels = ("track:", "clip:") if what == "tracks" else ("clip:",)
             reasons = {
                 name.partition(":")[2]: n
                 for name, n in counts.items()
-                if name.startswith(f"{what[:-1]}:") and name not in _EXPECTED
+                if name.startswith(levels) and name not in (_EXPECTED if what == "clips" else ())
             }
             said = ", ".join(f"{name} {n}" for name, n in sorted(reasons.items(), key=lambda kv: (-kv[1], kv[0])))
             raise TooManyRejects(

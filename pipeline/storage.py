@@ -22,8 +22,8 @@ __all__ = ["HashingFile", "Storage"]
 class HashingFile:
     """A write-only file that hashes what passes through, so that a shard is never read again for its sha256."""
 
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw = raw
+    def __init__(self, raw: IO[bytes], path: str) -> None:
+        self._raw, self._path = raw, path
         self._sha256 = hashlib.sha256()
         self.size = 0
         self.closed = False
@@ -32,7 +32,8 @@ class HashingFile:
         view = memoryview(data)
         self._sha256.update(view)
         self.size += view.nbytes
-        self._raw.write(view)
+        with _explaining(self._path):
+            self._raw.write(view)
         return view.nbytes
 
     def tell(self) -> int:
@@ -118,23 +119,26 @@ class Storage:
         """
         final = self.path(name)
         temporary = posixpath.join(posixpath.dirname(final), f".tmp-{uuid.uuid4().hex}")
-        try:
+        with _explaining(final):
             self.fs.makedirs(posixpath.dirname(final), exist_ok=True)
-            with self.fs.open(temporary, "wb") as raw:
-                file = HashingFile(raw)
-                yield file
+            raw = self.fs.open(temporary, "wb")
+        try:
+            file = HashingFile(raw, final)
+            yield file
+            with _explaining(final):
                 raw.flush()
                 if self.is_local and durable:
                     os.fsync(raw.fileno())
-            if self.is_local:
-                os.replace(temporary, final)
-            else:
-                self.fs.mv(temporary, final)
-        except OSError as error:
-            self._discard(temporary)
-            raise _explained(error, final) from error
+                raw.close()
+                if self.is_local:
+                    os.replace(temporary, final)
+                else:
+                    self.fs.mv(temporary, final)
         except BaseException:
-            self._discard(temporary)
+            with contextlib.suppress(Exception):
+                raw.close()
+            with contextlib.suppress(Exception):
+                self.fs.rm(temporary)
             raise
 
     def write_bytes(self, name: str, data: bytes) -> None:
@@ -153,18 +157,21 @@ class Storage:
             self.remove(posixpath.join(folder, name))
         return len(stale)
 
-    def _discard(self, path: str) -> None:
-        with contextlib.suppress(Exception):
-            self.fs.rm(path)
 
-
-def _explained(error: OSError, path: str) -> Exception:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return RunFailed(
-            f"no space left for {path}; what is finished is safe: free some space and run the same command again"
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return BadInput(f"{path} cannot be written ({error.strerror}); give an output folder that you may write to")
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return BadInput(f"{path} cannot be written: a part of that path is a file; give another output folder")
-    return error
+@contextlib.contextmanager
+def _explaining(path: str) -> Iterator[None]:
+    """Turn what an operating system says of a write into an error with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunFailed(
+                f"no space left for {path}; what is finished is safe: free some space and run the same command again"
+            ) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            raise BadInput(
+                f"{path} cannot be written: a part of that path is a file; give another output folder"
+            ) from error
+        raise BadInput(
+            f"{path} cannot be written ({error.strerror or error}); give an output folder that you may write to"
+        ) from error

@@ -1,0 +1,123 @@
+"""A file is there whole or not at all, and what goes wrong is said in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import BadInput
+from pipeline.storage import Storage
+
+
+def test_a_file_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    with storage.write("a/b.bin") as file:
+        file.write(b"one")
+        file.write(memoryview(b"two"))
+        assert not storage.exists("a/b.bin")
+    assert storage.read_bytes("a/b.bin") == b"onetwo"
+    assert (file.sha256, file.size) == (hashlib.sha256(b"onetwo").hexdigest(), 6)
+    assert storage.sha256("a/b.bin") == file.sha256
+
+
+def test_nothing_is_left_of_a_write_that_failed_and_the_old_file_stands(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    storage.write_bytes("a.bin", b"old")
+    with pytest.raises(ValueError, match="half way"), storage.write("a.bin") as file:
+        file.write(b"new")
+        raise ValueError("half way")
+    assert storage.read_bytes("a.bin") == b"old"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_sweep_removes_what_killed_writers_left(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / ".tmp-123").write_bytes(b"half")
+    (tmp_path / "clips" / "part.parquet").write_bytes(b"whole")
+    assert Storage(tmp_path).sweep("clips") == 1
+    assert os.listdir(tmp_path / "clips") == ["part.parquet"]
+
+
+def test_remote_storage_works_alike() -> None:
+    storage = Storage("memory://crate")
+    storage.write_json("x/y.json", {"b": 1, "a": [2]})
+    assert storage.read_json("x/y.json") == {"a": [2], "b": 1}
+    assert storage.list("x", ".json") == ["y.json"]
+    assert storage.list("nowhere") == []
+    assert not storage.is_local
+    storage.remove("x")
+    assert not storage.exists("x/y.json")
+
+
+def in_small_file_system(tmp_path: Path, options: str, script: str) -> str:
+    """Run `script` with a tmpfs at tmp_path, in a mount namespace so that nothing else sees it."""
+    command = f'mount -t tmpfs -o {options} none "{tmp_path}" && exec "{sys.executable}" -c "$0" "{tmp_path}"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", command, script],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    if "unshare:" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"needs a mount namespace: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_full_disk_is_one_clear_error_and_harms_nothing(tmp_path: Path) -> None:
+    script = """
+import sys, numpy, pyarrow, pyarrow.parquet
+from pipeline.errors import RunFailed
+from pipeline.storage import Storage
+storage = Storage(sys.argv[1])
+storage.write_bytes("first.bin", b"x" * 100_000)
+table = pyarrow.table({"x": numpy.random.default_rng(0).random(500_000)})
+for attempt in ("bytes", "parquet"):
+    try:
+        with storage.write("second.bin") as file:
+            file.write(b"x" * 4_000_000) if attempt == "bytes" else pyarrow.parquet.write_table(table, file)
+    except RunFailed as error:
+        print(error, storage.list(""))
+"""
+    lines = in_small_file_system(tmp_path, "size=1m", script).splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith(f"no space left for {tmp_path}/second.bin; what is finished is safe: free some space")
+        assert line.endswith("['first.bin']")
+
+
+def test_a_read_only_disk_is_one_clear_error(tmp_path: Path) -> None:
+    script = """
+import sys
+from pipeline.errors import BadInput
+from pipeline.storage import Storage
+try:
+    Storage(sys.argv[1] + "/crate").write_bytes("first.bin", b"x")
+except BadInput as error:
+    print(error)
+"""
+    said = in_small_file_system(tmp_path, "ro", script)
+    assert "cannot be written (Read-only file system); give an output folder that you may write to" in said
+
+
+def test_an_error_of_the_caller_passes_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), Storage(tmp_path).write("a.bin"):
+        raise BrokenPipeError("of something else")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInput, match="a part of that path is a file"):
+        Storage(tmp_path / "file" / "crate").write_bytes("a.bin", b"x")
+
+
+def test_damaged_json_says_which_file(tmp_path: Path) -> None:
+    (tmp_path / "crate.json").write_text("{")
+    with pytest.raises(BadInput, match=r"crate.json is not valid JSON .*; it was damaged after it was written"):
+        Storage(tmp_path).read_json("crate.json")
