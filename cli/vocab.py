@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cli.vocab_generate import add_generate
+
 __all__ = ["add_parser"]
 
 _RAW = argparse.RawDescriptionHelpFormatter
@@ -30,6 +32,7 @@ def add_parser(subparsers: Any) -> None:
     _add_import(commands)
     _add_musiccaps(commands)
     _add_grammar(commands)
+    add_generate(commands)
     _add_clean(commands)
     _add_merge(commands)
     _add_stats(commands)

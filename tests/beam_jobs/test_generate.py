@@ -1,0 +1,186 @@
+"""Generation against real server processes: faults, kills, resuming; the same answers in the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from beam_jobs.engine import Engine, run_job
+from beam_jobs.generate import GenerateJob, begin_generation, generation_counts
+from pipeline.errors import BadInput, CrateMismatch, RunFailed
+from vocab.backend import BackendSettings, Sampling
+from vocab.prompts import PromptTemplate
+from vocab.songs import Song
+
+ROOT = Path(__file__).parents[2]
+Start = Callable[..., subprocess.Popen[str]]
+
+
+def songs(count: int, *odd: str) -> list[Song]:
+    titles = [f"Song {number}" for number in range(1, count + 1)] + list(odd)
+    return [
+        Song(row=row, title=title, artist="Nobody", values={"title": title, "artist": "Nobody"})
+        for row, title in enumerate(titles, start=1)
+    ]
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def start(port: int) -> Iterator[Start]:
+    running: list[subprocess.Popen[str]] = []
+
+    def _start(*options: str) -> subprocess.Popen[str]:
+        script = ROOT / "tests/vocab/fault_server.py"
+        command = [sys.executable, str(script), str(port), *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready")
+        running.append(process)
+        return process
+
+    yield _start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def job_in(root: Path, port: int, many: list[Song], **changes: Any) -> GenerateJob:
+    settings = {"patience_s": 20.0, "concurrency": 8, "attempts": 4} | changes.pop("settings", {})
+    options: dict[str, Any] = {"seed": 0, "songs_per_shard": 8, "licence": "CC0-1.0", "sampling": Sampling(samples=2)}
+    return begin_generation(
+        root,
+        many,
+        settings=BackendSettings(kind="server", model="tiny", url=f"http://127.0.0.1:{port}/v1", **settings),
+        template=PromptTemplate.load(),
+        **(options | changes),
+    )
+
+
+def answers(root: Path) -> dict[tuple[int, int], str]:
+    """(song row, sample) -> its answer, or the reason for which there is none."""
+    found: dict[tuple[int, int], str] = {}
+    for part in sorted((root / "answers").glob("*.parquet")):
+        for row in pq.read_table(part).to_pylist():
+            key = (row["song_row"], row["sample"])
+            assert key not in found
+            found[key] = row["text"] or row["finish_reason"]
+    return found
+
+
+def test_passing_faults_are_retried_and_the_rest_is_counted(tmp_path: Path, port: int, start: Start) -> None:
+    start("--faults")
+    many = songs(20, "Broken Song", "A Too Long Song")
+    job = job_in(tmp_path, port, many)
+    run_job(job, Engine(workers=1))
+    found = answers(tmp_path)
+    assert set(found) == {(row, sample) for row in range(1, 23) for sample in (0, 1)}
+    assert all(found[row, sample].startswith(" A slow") for row in range(1, 21) for sample in (0, 1))
+    assert found[21, 0] == 'failed: HTTP 500: {"error": "out of memory"}'
+    assert found[22, 1] == 'failed: HTTP 400: {"error": "the prompt is longer than the context"}'
+    counts = generation_counts(job)
+    assert (counts["songs"], counts["answers"], counts["failed"]) == (22, 40, 4)
+    assert (counts["tokens"], counts["sentences"]) == (560, 80)
+
+
+def test_killed_twice_nothing_is_lost_and_nothing_doubled(tmp_path: Path, port: int, start: Start) -> None:
+    """The job dies once and the server once; what is there in the end is what an undisturbed run gives."""
+    many = songs(64)
+    server = start("--delay", "0.05")
+    script = (
+        "from pathlib import Path; from tests.beam_jobs.test_generate import job_in, songs; "
+        "from beam_jobs.engine import Engine, run_job\n"
+        f"if __name__ == '__main__':\n    job = job_in(Path({str(tmp_path / 'a')!r}), {port}, songs(64))\n"
+        "    run_job(job, Engine(workers=1))"
+    )
+    (tmp_path / "go.py").write_text(script)
+    first = subprocess.Popen(
+        [sys.executable, str(tmp_path / "go.py")], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    _wait_for(lambda: len(list((tmp_path / "a").glob("answers/*.done.json"))) >= 2)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    job = job_in(tmp_path / "a", port, many)
+    left = len(job.todo())
+    assert 0 < left <= 6
+    server.kill()
+    server.wait()
+    restarted: list[subprocess.Popen[str]] = []
+    began = time.monotonic()
+
+    def restart() -> None:
+        if not restarted and time.monotonic() - began > 6:
+            restarted.append(start())
+
+    assert run_job(job, Engine(workers=1), restart) == left
+    run_job(job_in(tmp_path / "b", port, many), Engine(workers=1))
+    assert answers(tmp_path / "a") == answers(tmp_path / "b")
+    assert len(answers(tmp_path / "a")) == 128
+    parts = sorted(path.name for path in (tmp_path / "a/answers").glob("*.parquet"))
+    assert all((tmp_path / "a/answers" / n).read_bytes() == (tmp_path / "b/answers" / n).read_bytes() for n in parts)
+
+
+def _wait_for(condition: Callable[[], bool], limit_s: float = 60) -> None:
+    until = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < until, "it did not come to this in time"
+        time.sleep(0.02)
+
+
+def test_another_models_name_ends_the_run(tmp_path: Path, port: int, start: Start) -> None:
+    start("--model", "llama")
+    with pytest.raises(RunFailed, match=r"answered with the model 'llama', asked for was 'tiny'; give --model"):
+        run_job(job_in(tmp_path, port, songs(4)), Engine(workers=1))
+    assert answers(tmp_path) == {}
+
+
+def test_a_server_that_is_not_there_is_named(tmp_path: Path, port: int) -> None:
+    job = job_in(tmp_path, port, songs(4), settings={"patience_s": 0.5})
+    with pytest.raises(RunFailed, match=rf"127.0.0.1:{port}/v1 has not answered for .* start the server and run"):
+        run_job(job, Engine(workers=1))
+
+
+def test_a_server_that_fails_on_everything_ends_the_run(tmp_path: Path, port: int, start: Start) -> None:
+    start()
+    job = job_in(tmp_path, port, songs(0, "Broken 1", "Broken 2"), settings={"attempts": 1})
+    with pytest.raises(RunFailed, match="failed on 4 of 4 prompts of a shard"):
+        run_job(job, Engine(workers=1))
+
+
+def test_chat_and_wrong_addresses(tmp_path: Path, port: int, start: Start) -> None:
+    start()
+    run_job(job_in(tmp_path / "chat", port, songs(3), settings={"chat": True}), Engine(workers=1))
+    assert len(answers(tmp_path / "chat")) == 6
+    from vocab.backend import PromptRequest
+    from vocab.backend_server import ServerBackend
+
+    wrong = ServerBackend(BackendSettings(kind="server", model="tiny", url=f"http://127.0.0.1:{port}/api"))
+    with pytest.raises(BadInput, match=r"answered HTTP 404: .*check the address"):
+        wrong.complete([PromptRequest(prompt="x", seed=0)], Sampling(), lambda _: None)
+    with pytest.raises(BadInput, match="is no server's address"):
+        ServerBackend(BackendSettings(kind="server", model="tiny", url="localhost:8000"))
+
+
+def test_another_run_in_the_folder_is_refused(tmp_path: Path, port: int) -> None:
+    job_in(tmp_path / "a", port, songs(4))
+    with pytest.raises(CrateMismatch, match="has seed 0, asked for is 1"):
+        job_in(tmp_path / "a", port, songs(4), seed=1)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/notes.txt").write_text("mine")
+    with pytest.raises(BadInput, match=r"is not empty .*notes\.txt"):
+        job_in(tmp_path / "b", port, songs(4))
