@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from labeling.embedder import BUNDLED
 from pipeline.errors import EmbedderProblem
 from pipeline.records import EmbedderCard
 
@@ -141,7 +142,7 @@ class ClapFolder:
         self.check_tokenizer()
         about = self._about()
         return EmbedderCard(
-            name=about.get("model_name", self.path.resolve().name),
+            name=about.get("model_name", "bundled" if self.path == BUNDLED else self.path.resolve().name),
             sample_rate_hz=self.front_end.sampling_rate,
             window_s=float(self.front_end.max_length_s),
             dimension=int(self.config.get("projection_dim", 512)),

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labeling.embedder import Embedder, load_embedder
+from labeling.embedder import BUNDLED, Embedder, load_embedder
+from labeling.embedder_checks import check_embedder
 from pipeline.errors import EmbedderProblem
 from tests.tiny_clap import make_tiny_clap, tiny_tokenizer
 
@@ -173,3 +174,27 @@ def test_a_device_that_is_not_there(folder: Path) -> None:
         pytest.skip("this machine has CUDA")
     with pytest.raises(EmbedderProblem, match=r"device cuda: this machine's torch .* has none"):
         load_embedder(str(folder), device="cuda")
+
+
+def test_cuda_agrees_with_the_cpu(folder: Path, embedder: Embedder, windows: NDArray[np.float32]) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("this machine has no CUDA")
+    cuda = load_embedder(str(folder), device="cuda")
+    np.testing.assert_allclose(cuda.embed_audio(windows), embedder.embed_audio(windows), atol=1e-4)
+    np.testing.assert_allclose(cuda.embed_text(TEXTS), embedder.embed_text(TEXTS), atol=1e-4)
+    np.testing.assert_array_equal(cuda.embed_audio(windows), cuda.embed_audio(windows))
+    for dtype in ("bfloat16", "float16"):
+        low = load_embedder(str(folder), device="cuda", dtype=dtype)
+        assert ((low.embed_audio(windows) * embedder.embed_audio(windows)).sum(1) > 0.99).all()
+        assert ((low.embed_text(TEXTS) * embedder.embed_text(TEXTS)).sum(1) > 0.99).all()
+
+
+def test_the_bundled_model_is_usable() -> None:
+    if not BUNDLED.is_dir():
+        pytest.skip("no model is bundled in this checkout")
+    report = check_embedder(load_embedder("bundled", device="cpu"), ["slow piano music", "techno with a drum machine"])
+    assert report.repeat_difference == 0
+    assert report.text_cosine < 0.8
+    assert report.audio_cosine < 0.8
+    assert report.seconds < 5
+    assert sum(f.stat().st_size for f in BUNDLED.iterdir()) < 12e6
