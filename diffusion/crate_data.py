@@ -84,9 +84,9 @@ class CrateClips:
         self.labels = self._choose_labels(labels) if text else None
         folders = [CLIPS] + ([f"{LABELS}/{self.labels}"] if self.labels else [])
         self._check_files(folders, check_hashes)
-        self._slots: dict[str, str] = {}
-        if self.labels:
-            self._slots = _slot_kinds(self.crate.storage.read_json(f"{LABELS}/{self.labels}/run.json"))
+        run = self.crate.storage.read_json(f"{LABELS}/{self.labels}/run.json") if self.labels else {}
+        self._slots = _slot_kinds(run)
+        self.labels_hash: str | None = run.get("run_hash")
 
     def split(self, holdout_share: float) -> tuple[Rows, Rows]:
         """(train, held out): by a hash of the track, so that no track is in both; at least one track is held out.

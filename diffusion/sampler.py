@@ -62,11 +62,12 @@ def sample(
     return x_t
 
 
-def guided(with_text: Denoiser, without_text: Denoiser, scale: float) -> Denoiser:
-    """w eps(x, c) + (1 - w) eps(x): classifier-free guidance (PAPER 3.1)."""
+def guided(pair: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], scale: float) -> Denoiser:
+    """w eps(x, c) + (1 - w) eps(x): classifier-free guidance (PAPER 3.1). `pair` gives (with text, without)."""
 
     def denoise(x: Tensor, t_B: Tensor) -> Tensor:
-        return scale * with_text(x, t_B) + (1 - scale) * without_text(x, t_B)
+        with_text, without_text = pair(x, t_B)
+        return scale * with_text + (1 - scale) * without_text
 
     return denoise
 

@@ -8,7 +8,7 @@ view with these strides.
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -50,11 +50,15 @@ class UNet(nn.Module):
         text_mask_BL: Tensor | None = None,
         keep_text_B: Tensor | None = None,
         augmentation_t_B: Tensor | None = None,
+        guidance_pair: bool = False,
     ) -> Tensor:
         """The noise in `x_BCT` at time `t_B` in [0, 1].
 
         Where `keep_text_B` is false the output of every cross-attention layer is zero (PAPER 4.1); without text it is
         zero for all. `augmentation_t_B` is the time of the condition's own noise, 0 when there is none.
+
+        With `guidance_pair` the result is (2B, C, T): with text, then without. What comes before the first
+        cross-attention is the same for both and computed once.
         """
         length = x_BCT.shape[-1]
         x_BCT = x_BCT if stacked_BCT is None else torch.cat([x_BCT, stacked_BCT], dim=1)
@@ -81,8 +85,14 @@ class UNet(nn.Module):
             bottom_BTC = self.aligned(F.pad(aligned_BCT, (0, max(short, 0))).transpose(1, 2))
 
         before = self.config.aligned_joins == "before_bottom_blocks"
+        pair_at = self.config.cross_attention.index(True) if guidance_pair and text is not None else -1
         skips = [x_BTC]
         for i, down in enumerate(self.down):
+            if i == pair_at:
+                keep_B11 = torch.ones(len(x_BTC), 1, 1, dtype=x_BTC.dtype, device=x_BTC.device)
+                keep_B11 = torch.cat([keep_B11, torch.zeros_like(keep_B11)])
+                x_BTC, embedding_BE, text, mask, bottom_BTC = _twice(x_BTC, embedding_BE, text, mask, bottom_BTC)
+                skips = [skip.repeat(2, 1, 1) for skip in skips]
             add = bottom_BTC if before and i == self.config.depth - 1 else None
             x_BTC = self._run(down, x_BTC, embedding_BE, add, text, mask, keep_B11)
             skips.append(x_BTC)
@@ -254,6 +264,10 @@ class _GroupNorm(nn.GroupNorm):
         variance, mean = torch.var_mean(grouped, dim=(1, 3), keepdim=True, correction=0)
         normal = ((grouped - mean) * torch.rsqrt(variance + self.eps)).flatten(2)
         return (normal * self.weight + self.bias).to(x_BTC.dtype)
+
+
+def _twice(*values: Tensor | None) -> list[Any]:
+    return [None if value is None else torch.cat([value, value]) for value in values]
 
 
 def _convolve(convolution: nn.Module, x_BTC: Tensor) -> Tensor:

@@ -105,7 +105,7 @@ def test_diffusers_ddpm_takes_the_same_steps(gamma, variance, clip):
 
 
 def test_guidance_is_a_weighted_sum():
-    model = guided(lambda x, t: x, lambda x, t: 10 * x, 5.0)
+    model = guided(lambda x, t: (x, 10 * x), 5.0)
     assert model(torch.tensor([1.0]), torch.zeros(1)).item() == 5 - 40
 
 

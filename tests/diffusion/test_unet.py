@@ -99,6 +99,16 @@ def test_dropped_text_has_no_influence_and_kept_text_has():
     torch.testing.assert_close(model(x, t)[1], one[1])
 
 
+@pytest.mark.parametrize("flags", [(False, True), (True, True)])
+def test_a_guidance_pair_is_two_passes(flags):
+    model = build(small(cross_attention=flags, text_width=6))
+    x, t, text = torch.randn(2, 1, 24), torch.tensor([0.5, 0.2]), torch.randn(2, 5, 6)
+    mask = torch.tensor([[True] * 5, [True, True, False, False, False]])
+    both = model(x, t, text_BLW=text, text_mask_BL=mask, guidance_pair=True)
+    torch.testing.assert_close(both[:2], model(x, t, text_BLW=text, text_mask_BL=mask))
+    torch.testing.assert_close(both[2:], model(x, t))
+
+
 def test_masked_tokens_have_no_influence():
     model = build(small())
     x, t, text = torch.randn(1, 1, 24), torch.tensor([0.5]), torch.randn(1, 5, 6)
