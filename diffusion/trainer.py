@@ -157,7 +157,11 @@ class Trainer:
 
     def save(self) -> None:
         """Losses of the held-out clips, then the checkpoint. Only the main process writes."""
-        held_out = {"model": self.held_out_loss(self.model), "ema": self.held_out_loss(self.ema)}
+        held_out = {
+            "model": self.held_out_loss(self.model),
+            "ema": self.held_out_loss(self.ema),
+            "zero": self.held_out_loss(_SaysNothing()),
+        }
         self.log.held_out(self.step, held_out)
         if self.accelerator.is_main_process:
             save_checkpoint(
@@ -255,6 +259,13 @@ class Trainer:
                 "step": torch.tensor(float(self.step), device=parameter.device if fused else "cpu"),
                 **{m: tensors[f"{m}.{name}"].to(parameter.device) for m in ("exp_avg", "exp_avg_sq")},
             }
+
+
+class _SaysNothing(nn.Module):
+    """The predictor of zero noise, which every model has to beat."""
+
+    def forward(self, x_BCT: Tensor, t_B: Tensor, **conditions: Tensor) -> Tensor:
+        return torch.zeros_like(x_BCT)
 
 
 def _average(config: TrainConfig) -> Callable[[Any, Any, Any], None]:

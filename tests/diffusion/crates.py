@@ -54,7 +54,7 @@ def make_crate(
     )  # fmt: skip
     storage = Storage(folder)
     plan = PlanSummary(tracks=shards * tracks, shards=shards, hash="0")
-    crate = Crate(storage=storage, config=config, embedder=card, plan=plan, listed={})
+    crate = Crate(storage=storage, config=config, embedder=card, embedder_source="none", plan=plan, listed={})
     storage.write_json("crate.json", crate._header())
     number = 0
     all_ids: list[list[tuple[int, str]]] = []
