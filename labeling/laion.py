@@ -68,7 +68,12 @@ def convert_laion(
     """
     _check_out(out)
     state = {k.removeprefix("module."): v for k, v in load_tensors(checkpoint, "state_dict").items()}
-    config = _config(state, checkpoint)
+    try:
+        config = _config(state, checkpoint)
+    except (ValueError, IndexError, ZeroDivisionError) as error:  # shapes that no HTSAT or RoBERTa has
+        raise EmbedderProblem(
+            f"{checkpoint}: its shapes are not those of LAION's CLAP with HTSAT and RoBERTa ({error})"
+        ) from error
     _check_filters(state, checkpoint)
     weights = _fitted(rename_keys(state), config, checkpoint)
     reader = _roberta(tokenizer)

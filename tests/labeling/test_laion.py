@@ -124,6 +124,12 @@ def test_a_weight_of_another_shape_is_named(tiny_state: dict[str, Any], tokenize
         laion.convert_laion(_save(state, tmp_path / "odd.pt"), tmp_path / "out", tokenizer=tokenizer)
 
 
+def test_shapes_of_no_htsat_are_refused(tiny_state: dict[str, Any], tokenizer: Path, tmp_path: Path) -> None:
+    state = {**tiny_state, "audio_branch.patch_embed.proj.weight": torch.zeros(96, 16)}
+    with pytest.raises(EmbedderProblem, match="its shapes are not those of LAION's CLAP"):
+        laion.convert_laion(_save(state, tmp_path / "odd.pt"), tmp_path / "out", tokenizer=tokenizer)
+
+
 def test_other_mel_filters_are_refused(tiny_state: dict[str, Any], tokenizer: Path, tmp_path: Path) -> None:
     state = {**tiny_state, "audio_branch.logmel_extractor.melW": torch.rand(513, 64)}
     with pytest.raises(EmbedderProblem, match=r"its mel filters \(513 frequencies, 64 bands\) are not those of 1024"):
