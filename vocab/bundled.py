@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from itertools import islice
 
 from pipeline.ids import caption_id
 from vocab.build import caption_table, provenance_json
 from vocab.grammar import long_captions
+from vocab.minhash import Banding, near_duplicates, sketch
 from vocab.store import Kind, VocabularyCard, write_vocabulary
 from vocab.tags import short_captions
 
@@ -18,6 +18,9 @@ BUNDLED_SEED = 0
 GRAMMAR_VERSION = 1
 """Raised when the same seed gives other captions."""
 
+ALIKE = 0.8
+"""Similarity from which a caption repeats an earlier one."""
+
 _NOTE = (
     "Written by a grammar over music words, not by people and not by a language model. It knows the words that this "
     "project gave it and says nothing about any recording; use it where there is no language model to make a better "
@@ -26,24 +29,34 @@ _NOTE = (
 
 
 def write_grammar(path: str | os.PathLike[str], *, kind: Kind, count: int | None, seed: int) -> VocabularyCard:
-    """Write a vocabulary of the grammar: `count` distinct long captions, or every tag that there is."""
+    """Write a vocabulary of the grammar: `count` long captions of which no two are nearly the same, or all tags."""
     captions: dict[int, tuple[str, tuple[str, ...]]] = {}
-    drawn = 0
-    source = long_captions(seed) if kind == "long" else short_captions()
-    for text, facts in source:
-        drawn += 1
-        captions.setdefault(caption_id(text), (text, facts))
-        if kind == "long" and len(captions) == count:
-            break
-    kept = list(captions.values())
-    if kind == "short" and count is not None:
-        kept = list(islice((captions[key] for key in sorted(captions)), count))
+    drawn = alike = 0
+    if kind == "short":
+        for text, facts in short_captions():
+            drawn += 1
+            captions.setdefault(caption_id(text), (text, facts))
+        kept = [captions[key] for key in sorted(captions)][:count]
+    else:
+        wanted = BUNDLED_LONG if count is None else count
+        source = long_captions(seed)
+        kept = []
+        while len(kept) < wanted:
+            for text, facts in source:
+                drawn += 1
+                captions.setdefault(caption_id(text), (text, facts))
+                if len(captions) >= wanted + alike + wanted // 50 + 1:
+                    break
+            every = list(captions.values())
+            gone = _alike([text for text, _ in every])
+            alike = len(gone)
+            kept = [caption for at, caption in enumerate(every) if at not in gone][:wanted]
     table, _ = caption_table(
         [text for text, _ in kept],
         kind=kind,
         source="grammar",
         licence="Apache-2.0",
-        provenance=provenance_json({"grammar": GRAMMAR_VERSION, "seed": seed} if kind == "long" else {"grammar": 1}),
+        provenance=provenance_json({"grammar": GRAMMAR_VERSION} | ({"seed": seed} if kind == "long" else {})),
         facts=[facts for _, facts in kept],
     )
     card = VocabularyCard(
@@ -53,7 +66,19 @@ def write_grammar(path: str | os.PathLike[str], *, kind: Kind, count: int | None
         licence="Apache-2.0",
         evaluation_derived=False,
         note=_NOTE,
-        yields={"grammar": {"drawn": drawn, "repeated": drawn - len(captions), "kept": len(kept)}},
+        yields={
+            "grammar": {
+                "drawn": drawn,
+                "the same text": drawn - len(captions),
+                "as good as the same": alike,
+                "more than asked for": len(captions) - alike - len(kept),
+                "kept": len(kept),
+            }
+        },
         config={"grammar_version": GRAMMAR_VERSION, "seed": seed, "count": count},
     )
     return write_vocabulary(path, table, card)
+
+
+def _alike(texts: list[str]) -> set[int]:
+    return {later for later, _ in near_duplicates(texts, sketch(texts, Banding()), threshold=ALIKE)}

@@ -310,6 +310,8 @@ class _Draft:
         if how == "and_bass_do":
             return self._pick(("lock together", "keep things moving", "hold the rhythm", "carry the rhythm"))
         line, _, facts = self._pick(self._lines(role, instrument)).partition(" # ")
+        if instrument.manner == "choir" and line.startswith(("play ", "take a long solo", "improvise")):
+            line = "sing " + (line.partition(" ")[2] if line.startswith("play ") else "freely")
         self.facts.update(facts.split())
         self.facts.update(fact for fact in stated_facts(line) if group_of(fact) in _OPEN_GROUPS)
         leading = self.named.get(role, "").replace("instrument:", "lead:")

@@ -126,6 +126,24 @@ class Vocabulary:
         column = self.table.column("facts")
         return None if column.null_count == len(column) else column
 
+    def sample(self, count: int) -> Vocabulary:
+        """`count` captions drawn evenly, always the same ones, and those of a smaller sample among them.
+
+        For a quick look or a demonstration: its card names it so, and its content hash is its own.
+        """
+        if count >= len(self):
+            return self
+        order = np.argsort(self.ids * np.uint64(0x9E3779B97F4A7C15) ^ (self.ids >> np.uint64(31)), kind="stable")
+        table = self.table.take(pa.array(np.sort(order[:count])))
+        card = replace(
+            self.card,
+            name=f"{self.card.name}-{count}",
+            captions=count,
+            content_hash=captions_hash(table.column("text")),
+            yields={**self.card.yields, "sample": {"left out": len(self) - count, "kept": count}},
+        )
+        return Vocabulary(card, table)
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
         """Read `NAME.parquet` (or `NAME`) and its card, and check that they belong together."""

@@ -114,13 +114,14 @@ def test_tags_are_short_distinct_and_cover_the_lexicon() -> None:
 
 def test_the_bundled_vocabularies_hold_what_the_grammar_writes() -> None:
     long, short = bundled_vocabulary("long"), bundled_vocabulary("short")
-    assert len(long) >= 20_000
+    assert len(long) == 100_000
     assert len(short) >= 1_500
     assert long.card.source == short.card.source == "grammar"
     assert not long.card.evaluation_derived
     texts = set(long.texts.to_pylist())
     wanted = [text for text, _ in islice(long_captions(seed=0), 300)]
-    assert [text for text in wanted if text not in texts] == []
+    missing = [text for text in wanted if text not in texts]
+    assert len(missing) <= 6, missing  # those that are nearly the same as an earlier one
     assert len(short) == len({caption_id(tag) for tag, _ in short_captions()})
     assert long.facts is not None
     uses = Counter(fact for facts in long.facts.to_pylist() for fact in facts)

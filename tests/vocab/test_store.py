@@ -132,3 +132,16 @@ def test_an_empty_vocabulary_is_refused_when_read(tmp_path: Path) -> None:
     _write(tmp_path / "v.parquet", [])
     with pytest.raises(VocabularyProblem, match="holds no captions"):
         Vocabulary.load(tmp_path / "v.parquet")
+
+
+def test_samples_are_nested_and_repeatable(tmp_path: Path) -> None:
+    _write(tmp_path / "v.parquet", [f"Tune number {number}." for number in range(400)])
+    vocabulary = Vocabulary.load(tmp_path / "v.parquet")
+    small, large = vocabulary.sample(40), vocabulary.sample(100)
+    assert len(small) == small.card.captions == 40
+    assert set(small.ids.tolist()) < set(large.ids.tolist()) < set(vocabulary.ids.tolist())
+    assert (np.diff(small.ids.astype(object)) > 0).all()
+    assert small.texts.to_pylist() == vocabulary.sample(40).texts.to_pylist()
+    assert small.card.content_hash != vocabulary.card.content_hash
+    assert 10 <= int((small.ids < np.median(vocabulary.ids)).sum()) <= 30
+    assert vocabulary.sample(1000) is vocabulary
