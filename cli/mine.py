@@ -125,7 +125,7 @@ def finish(crate: Crate, *, report: bool, run: str = "") -> None:
     if report:
         from labeling.report import write_report
 
-        print(f"page: {write_report(crate, run)}")
+        print(f"page: {write_report(crate, run, proof=proof)}")
 
 
 def _print_reasons(reasons: Mapping[str, int]) -> None:

@@ -108,8 +108,9 @@ class Vocabulary:
 
     def __init__(self, card: VocabularyCard, table: pa.Table) -> None:
         self.card = card
-        self.table = table
-        self.ids: NDArray[np.uint64] = ids_from_hex(table.column("caption_id"))
+        # one chunk a column: taking rows of many chunks would copy the whole column each time
+        self.table = table.combine_chunks()
+        self.ids: NDArray[np.uint64] = ids_from_hex(self.table.column("caption_id"))
         """Ascending and unique; `pipeline.ids.caption_id` of each text."""
 
     def __len__(self) -> int:
