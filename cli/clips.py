@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from cli.options import add_command, add_embedder_options, add_engine_options, engine
@@ -31,12 +32,16 @@ def _run(args: argparse.Namespace) -> int:
     from beam_jobs.clips import ClipsJob
     from beam_jobs.engine import run_job
     from cli.view import JobView
+    from labeling.embedder import load_embedder
+    from labeling.embedder_checks import check_embedder
     from pipeline.crate import Crate
     from pipeline.manifest import shard_counts
     from pipeline.rejects import check_reject_share
 
     crate = Crate.open(args.crate)
     name = args.embedder or crate.embedder_source
+    for warning in check_embedder(load_embedder(name, device=args.device)).warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     with JobView() as view:
         job = ClipsJob(root=args.crate, shard_count=crate.plan.shards, embedder=name, device=args.device)
         run_job(job, engine(args), view.watch(job))
