@@ -35,6 +35,7 @@ def add_parser(subparsers: Any) -> None:
     add_generate(commands)
     _add_clean(commands)
     _add_merge(commands)
+    _add_embed(commands)
     _add_stats(commands)
 
 
@@ -216,6 +217,55 @@ def _merge(args: argparse.Namespace) -> int:
 
     parts = [(path, open_vocabulary(path)) for path in args.inputs]
     _say(args.out, merge_vocabularies(parts, args.out, name=Path(args.out).stem))
+    return 0
+
+
+def _add_embed(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "embed",
+        _embed,
+        "embed a vocabulary's captions once, for every crate",
+        "Writes captions-HASH.npy beside the vocabulary, where `cratedig label` finds it. Stop it and run it again to "
+        "go on.",
+        "  cratedig vocab embed captions.parquet --embedder laion-clap-folder --device cuda --workers 1\n",
+    )
+    parser.add_argument("input", metavar="VOCABULARY", help=_VOCABULARY)
+    parser.add_argument("--embedder", default="bundled", help="name or folder of the model (default: bundled)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
+    parser.add_argument("--out", metavar="FOLDER", default="", help="folder of the matrix (default: the vocabulary's)")
+    parser.add_argument("--workers", type=int, default=0, help="processes (default: one a core; one for a GPU)")
+
+
+def _embed(args: argparse.Namespace) -> int:
+    import os
+    import time
+
+    from beam_jobs.engine import Engine, run_job
+    from beam_jobs.vocab_embed import embed_job, join_embeddings
+    from labeling.embedder import embedder_card
+    from pipeline.errors import BadInput
+
+    if args.input.startswith("bundled:") and not args.out:
+        raise BadInput(f"{args.input} lies in the installed package; give --out FOLDER for its embeddings")
+    job = embed_job(args.input, embedder_card(args.embedder), embedder=args.embedder, device=args.device, root=args.out)
+    workers = args.workers or (1 if args.device not in ("auto", "cpu") else os.cpu_count() or 1)
+    began = shown = time.monotonic()
+    left = len(job.todo())
+    if left < job.shard_count:
+        print(f"taking up where it stopped: {job.shard_count - left} of {job.shard_count} shards are done")
+
+    def on_tick() -> None:
+        nonlocal shown
+        if time.monotonic() - shown > 5:
+            shown = time.monotonic()
+            print(f"{job.shard_count - len(job.todo())}/{job.shard_count} shards", flush=True)
+
+    done = run_job(job, Engine(workers=workers), on_tick)
+    join_embeddings(job)
+    seconds = max(time.monotonic() - began, 1e-9)
+    rate = f", {min(done * job.shard_rows, job.captions) / seconds:,.0f} captions/s" if done else ""
+    print(f"{job.root}/{job.name}: {job.captions:,} captions{rate}")
     return 0
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import IndexMismatch
@@ -43,8 +44,7 @@ def write_embeddings(
     Captions go through the model sorted by length, so that little is padded.
     """
     texts = vocabulary.texts
-    lengths = np.asarray(texts.combine_chunks().to_pandas().str.len())
-    order = np.argsort(lengths, kind="stable")
+    order = np.argsort(pc.utf8_length(texts).to_numpy(), kind="stable")
     matrix_ND = np.empty((len(vocabulary), embedder.card.dimension), dtype=np.float32)
     for start in range(0, len(order), _BATCH_TEXTS):
         rows = order[start : start + _BATCH_TEXTS]
