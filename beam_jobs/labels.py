@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from beam_jobs.candidates import CandidatesJob, count_candidates
 from beam_jobs.engine import Engine, run_job
 from beam_jobs.job import ShardJob
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from labeling.embedder import Embedder
 
 __all__ = ["LabelsJob", "check_labels", "label_crate"]
+
+_COVERAGE_SAMPLE = 20_000
 
 Stage = Callable[[ShardJob], Callable[[], None]]
 """Told of each job before it runs; returns what is called while it runs."""
@@ -108,10 +112,12 @@ def label_crate(
     engine: Engine | None = None,
     stage: Stage = lambda _: lambda: None,
     on_captions: Callable[[str, int, int], None] = lambda name, done, total: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> LabelRun:
     """Label every clip of a finished crate; what an earlier run has already found is used again.
 
     on_captions: told (vocabulary, captions embedded, captions in all) while a vocabulary is embedded.
+    note: told, in a sentence, how much of a newly embedded vocabulary the model can read.
     """
     chosen_profile, files = check_labels(profile, vocabularies or {}, k)
     engine = engine or Engine()
@@ -121,7 +127,7 @@ def label_crate(
         vocabulary = Vocabulary.load(files[slot.name])
         job = _candidates_job(crate, vocabulary, files[slot.name], k=k, debias=debias)
         if job.todo():
-            _embed_if_needed(crate, job, vocabulary, embedder, device, on_captions)
+            _embed_if_needed(crate, job, vocabulary, embedder, device, on_captions, note)
             if debias:
                 write_mean_embedding(crate, job.chosen)
             run_job(job, engine, stage(job))
@@ -172,6 +178,7 @@ def _embed_if_needed(
     name: str,
     device: str,
     on_captions: Callable[[str, int, int], None],
+    note: Callable[[str], None],
 ) -> None:
     """Embed the vocabulary into the crate unless its matrix lies there or beside the vocabulary already."""
     storage = Storage(job.embeddings_root)
@@ -187,9 +194,22 @@ def _embed_if_needed(
             "through the same model: give it with --embedder"
         )
     total = len(vocabulary)
+    note(_coverage(vocabulary, embedder))
     write_embeddings(
         storage, job.embeddings_name, vocabulary, embedder, lambda done: on_captions(vocabulary.card.name, done, total)
     )
+
+
+def _coverage(vocabulary: Vocabulary, embedder: Embedder) -> str:
+    """How much of an even sample of the captions the model can read."""
+    rows = np.unique(np.linspace(0, len(vocabulary) - 1, _COVERAGE_SAMPLE).astype(np.int64))
+    read = embedder.text_report(vocabulary.texts.take(rows).to_pylist())
+    said = (
+        f"captions {vocabulary.card.name}: {embedder.card.name} does not know {read.unknown_share:.1%} of their words"
+    )
+    if read.unknown_words:
+        said += f" ({', '.join(word for word, _ in read.unknown_words[:5])}, ...)"
+    return said + (f"; {read.cut} of {read.texts} sampled are cut at its limit" if read.cut else "")
 
 
 def _clips_in(crate: Crate) -> int:

@@ -51,6 +51,7 @@ def _run(args: argparse.Namespace) -> int:
             engine=work,
             stage=view.watch,
             on_captions=view.captions,
+            note=view.say,
         )
     write_manifest(crate)
     write_card(crate)

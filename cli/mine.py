@@ -103,6 +103,7 @@ def mine(args: argparse.Namespace) -> int:
             engine=work,
             stage=view.watch,
             on_captions=view.captions,
+            note=view.say,
         )
     finish(crate, report=not args.no_report, run=run.name)
     counts = shard_counts(crate)

@@ -48,7 +48,7 @@ class JobView:
         self._state = _JobState(job)
         self._next = 0.0 if self._live else time.monotonic() + _PLAIN_EVERY_S
         if self._state.skipped:
-            self._say(f"{job.folder}: {self._state.skipped} of {job.shard_count} shards are done already")
+            self._write(f"{job.folder}: {self._state.skipped} of {job.shard_count} shards are done already")
         return _Tick(self)
 
     def captions(self, name: str, done: int, total: int) -> None:
@@ -58,7 +58,7 @@ class JobView:
         if self._live:
             self._rewrite(text + ("\n" if done >= total else ""))
         elif done >= total:
-            self._say(text)
+            self._write(text)
 
     def tick(self, *, last: bool = False) -> None:
         if self._job is None or (time.monotonic() < self._next and not last):
@@ -68,7 +68,7 @@ class JobView:
         if self._live:
             self._rewrite(text)
         else:
-            self._say(text)
+            self._write(text)
 
     def _end_job(self) -> None:
         if self._job is not None:
@@ -79,7 +79,12 @@ class JobView:
                 self._line = ""
             self._job = None
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """A line of its own, after the job before it."""
+        self._end_job()
+        self._write(text)
+
+    def _write(self, text: str) -> None:
         self._out.write(text + "\n")
         self._out.flush()
 
