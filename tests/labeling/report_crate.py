@@ -71,11 +71,11 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def make_crate(folder: Path, *, labels: bool = True) -> Crate:
-    """Everything under `folder`; the crate is `folder/crate`."""
+def make_crate(folder: Path, *, labels: bool = True, songs: int = len(TITLES)) -> Crate:
+    """Everything under `folder`; the crate is `folder/crate`. With no songs there are only the two bad files."""
     crate = Crate.create(
         folder / "crate",
-        list_input(str(_input(folder))),
+        list_input(str(_input(folder, songs))),
         ClipsConfig(clip_s=CLIP_S, clips_per_track=3),
         HearingEmbedder.card,
         tracks_per_shard=4,
@@ -88,9 +88,9 @@ def make_crate(folder: Path, *, labels: bool = True) -> Crate:
     return crate
 
 
-def _input(folder: Path) -> Path:
-    rows = []
-    for i, (title, seconds) in enumerate(zip(TITLES, _SECONDS, strict=True)):
+def _input(folder: Path, songs: int) -> Path:
+    rows: list[list[str]] = []
+    for i, (title, seconds) in enumerate(zip(TITLES[:songs], _SECONDS, strict=False)):
         how = FORMATS["flac" if i % 2 else "mp3"]
         sound = chord(seconds, how.rates_hz[0], seed=i)
         path = write_audio(folder / f"song {i}.{how.suffix}", sound, how.rates_hz[0], "flac" if i % 2 else "mp3")
@@ -121,10 +121,16 @@ def make_vocabularies(folder: Path) -> dict[str, str]:
 
 
 def label(
-    crate: Crate, files: dict[str, str], *, seed: int = 0, method: Method = "inverse-frequency", name: str = ""
+    crate: Crate,
+    files: dict[str, str],
+    *,
+    seed: int = 0,
+    method: Method = "inverse-frequency",
+    name: str = "",
+    profile_name: str = "noise2music",
 ) -> LabelRun:
     """What `beam_jobs.labels.label_crate` does, in this process."""
-    profile = PROFILES["noise2music"]
+    profile = PROFILES[profile_name]
     opened = []
     for slot in profile.slots:
         vocabulary = Vocabulary.load(files[slot.name])

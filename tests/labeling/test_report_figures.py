@@ -6,6 +6,7 @@ import io
 import json
 from collections import Counter
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -66,10 +67,11 @@ def test_rank_curve_starts_with_the_most_used_and_ends_with_the_last() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5), max_size=30), max_size=8))
 def test_counter_is_collections_counter(batches: list[list[int]]) -> None:
-    counter = Counter64()
-    for batch in batches:
-        counter.add(np.array(batch, dtype=np.uint64))
-    found = counter.counts()
+    with patch("labeling.report.usage._MERGE_AT", 4):
+        counter = Counter64()
+        for batch in batches:
+            counter.add(np.array(batch, dtype=np.uint64))
+        found = counter.counts()
     assert dict(zip(found.ids_U.tolist(), found.counts_U.tolist(), strict=True)) == Counter(
         one for batch in batches for one in batch
     )
@@ -255,6 +257,27 @@ def test_a_crate_without_labels_has_a_page(tmp_path: Path) -> None:
     crate.storage.remove(marker_name(CLIPS, 0, crate.plan.shards))
     with pytest.raises(CrateMismatch, match="finish them first"):
         write_report(crate)
+
+
+def test_a_curated_run_shows_prompts(crate: Crate) -> None:
+    label(crate, {}, profile_name="curated", name="curated")
+    text = Path(write_report(crate, "curated", clips=3)).read_text(encoding="utf-8")
+    assert text.count("from metadata") == 3
+    assert "by Artist &lt;" in text
+    assert "Caption balance" not in text
+    crate.storage.remove(f"{LABELS}/curated")
+
+
+def test_a_crate_in_which_everything_was_left_out_has_a_page(tmp_path: Path) -> None:
+    crate = make_crate(tmp_path, songs=0)
+    text = Path(write_report(crate)).read_text(encoding="utf-8")
+    assert "2 tracks planned = 0 written + 2 rejected" in text
+    assert "<audio" not in text
+    stats = crate.storage.read_json("stats.json")
+    assert stats["totals"]["hours"] == 0
+    assert stats["slots"]["llm_lf"]["draws"]["top"]["spread"]["drawn"] == 0
+    assert stats["slots"]["llm_lf"]["hubness"]["never_share"] == 1
+    assert stats["slots"]["llm_lf"]["similarity"] is None
 
 
 def test_unfinished_labels_are_named_or_passed_over(crate: Crate, tmp_path: Path) -> None:
