@@ -2,7 +2,7 @@
 
 python -m benchmarks.balance CRATE                     entropy and largest share, of the crate's newest labels
 python -m benchmarks.balance --speed                   microseconds a clip: 100,000 clips, 10 candidates,
-                                                       vocabularies of 30,000 and 4,000,000 captions (two minutes)
+                                                       vocabularies of 30,000 and 4,000,000 captions (a few minutes)
 
 B clips of a shard, K candidates, N captions.
 """
