@@ -27,7 +27,7 @@ from diffusion.trainer import Trainer
 from diffusion.wav import write_wav
 from pipeline.errors import CratedigError
 
-__all__ = ["make_demos"]
+__all__ = ["griffin_lim", "make_demos", "true_condition", "truth"]
 
 
 def make_demos(trainer: Trainer, run: Path) -> list[Path]:
@@ -43,9 +43,9 @@ def make_demos(trainer: Trainer, run: Path) -> list[Path]:
     texts = None
     if trainer.text is not None:
         texts = [trainer.text.draw(example.texts, example.text_uniform) or "music" for example in examples]
-    made = {"truth": _truth(examples, stage)}
+    made = {"truth": truth(examples, stage)}
     given = {"texts": texts, "text_source": trainer.text}
-    condition = _true_condition(examples, stage)
+    condition = true_condition(examples, stage)
     made["from-truth"] = ours.generate(seeds, stage.train_s, condition=condition, **given)  # type: ignore[arg-type]
     lower = _from_below(trainer, run, seeds, examples) if condition is not None else None
     if lower is not None:
@@ -87,7 +87,8 @@ def _from_below(trainer: Trainer, run: Path, seeds: list[int], examples: list[Ex
     return made if stage.uses_mel else made[:, 0]
 
 
-def _true_condition(examples: list[Example], stage: StageConfig) -> Tensor | None:
+def true_condition(examples: list[Example], stage: StageConfig) -> Tensor | None:
+    """What the stage below would have made, taken from the clips themselves; None for a generator."""
     if stage.uses_mel:
         audio = torch.from_numpy(np.stack([example.target for example in examples]))
         return mel_condition(audio, stage)[..., MARGIN_FRAMES:-MARGIN_FRAMES]
@@ -97,7 +98,8 @@ def _true_condition(examples: list[Example], stage: StageConfig) -> Tensor | Non
     return torch.from_numpy(np.stack([e.condition[margin:-margin] for e in examples if e.condition is not None]))
 
 
-def _truth(examples: list[Example], stage: StageConfig) -> Tensor:
+def truth(examples: list[Example], stage: StageConfig) -> Tensor:
+    """What the stage should make, (B, C, T)."""
     audio = torch.from_numpy(np.stack([example.target for example in examples]))
     if stage.makes_mel:
         return mel_condition(audio, stage)[..., MARGIN_FRAMES:-MARGIN_FRAMES]

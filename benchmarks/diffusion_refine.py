@@ -1,0 +1,112 @@
+"""Is each refining stage closer to the truth than what it was given? And the vocoder than Griffin-Lim?
+
+    python -m benchmarks.diffusion_refine --crate CRATE --from runs/tiny
+
+Log-spectral distance on held-out clips, in dB: root mean square over frequencies, mean over frames, of the difference
+of log power spectra (FFT 1024, Hann, floor -100 dB below full scale). Also each stage's losses: at the first step, on
+held-out clips, and of a predictor of zero noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from diffusion.checkpoint import read_checkpoint
+from diffusion.config import STAGES, SamplingConfig
+from diffusion.crate_data import CrateClips
+from diffusion.demos import griffin_lim, true_condition, truth
+from diffusion.example import audio_needed
+from diffusion.loader import ClipLoader, ClipSource
+from diffusion.run_log import read_losses
+from diffusion.stage_model import StageModel
+from diffusion.text_encoder import load_text_encoder
+from diffusion.text_source import TextSource
+from diffusion.upsample import fft_upsample
+
+__all__ = ["log_spectral_distance", "main"]
+
+
+def log_spectral_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """In dB, of two waveforms of one length."""
+    spectra = []
+    window = torch.hann_window(1024)
+    for audio in (a, b):
+        spectrum = torch.stft(torch.from_numpy(audio), 1024, 256, window=window, return_complex=True) / window.sum()
+        spectra.append(10 * torch.log10(spectrum.abs().square().clamp(min=1e-10)))
+    return float((spectra[0] - spectra[1]).square().mean(0).sqrt().mean())
+
+
+def refine(stage_folder: Path, crate: Path, labels: str | None, clips: int, steps: int | None) -> dict[str, Any]:
+    """Distances of input and output to the truth, averaged over crops of held-out clips."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = StageModel.load(stage_folder, device)
+    config, trained = model.config, read_checkpoint(stage_folder).config
+    opened = CrateClips(crate, audio_needed(config).rates_hz, labels=labels, text=config.uses_text)
+    _, held = opened.split(trained.holdout_share)
+    loader = ClipLoader([ClipSource(opened, held)], config, seed=1, text_drop=0.0)
+    examples = [loader.example(i) for i in range(clips)]
+    texts = source = None
+    if config.uses_text:
+        source = TextSource(load_text_encoder(model.encoder_source, device=device), config.token_limit)
+        texts = [source.draw(example.texts, example.text_uniform) or "music" for example in examples]
+    condition = true_condition(examples, config)
+    assert condition is not None
+    settings = SamplingConfig.model_validate({**config.sampling.model_dump(), **({"steps": steps} if steps else {})})
+    made = model.generate(
+        range(clips), config.train_s, texts=texts, text_source=source, condition=condition, sampling=settings
+    )[:, 0].cpu().numpy()  # fmt: skip
+    true = truth(examples, config)[:, 0].numpy()
+    if config.uses_mel:
+        given = np.stack([griffin_lim(mel, config) for mel in condition.numpy()])
+        name = "griffin_lim"
+    else:
+        assert config.condition_rate_hz is not None
+        given = fft_upsample(condition, config.condition_rate_hz, config.target_rate_hz).numpy()
+        name = "input_upsampled"
+    return {
+        name: round(float(np.mean([log_spectral_distance(t, g) for t, g in zip(true, given, strict=True)])), 2),
+        "stage": round(float(np.mean([log_spectral_distance(t, m) for t, m in zip(true, made, strict=True)])), 2),
+        "crops": clips,
+        "steps": settings.steps,
+    }
+
+
+def losses(stage_folder: Path) -> dict[str, float]:
+    rows = [row["loss"] for row in read_losses(stage_folder)]
+    held = read_checkpoint(stage_folder).state["held_out_loss"]
+    last = rows[-max(1, len(rows) // 10) :]
+    return {
+        "first_step": round(rows[0], 4),
+        "last_tenth": round(float(np.mean(last)), 4),
+        **{f"held_out_{name}": round(value, 4) for name, value in held.items()},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--crate", type=Path, required=True)
+    parser.add_argument("--from", dest="run", type=Path, required=True)
+    parser.add_argument("--labels")
+    parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--steps", type=int, help="sampling steps (default: as trained)")
+    args = parser.parse_args()
+    found: dict[str, Any] = {}
+    for stage in STAGES:
+        if not (args.run / stage / "checkpoints").is_dir():
+            continue
+        found[stage] = {"loss": losses(args.run / stage)}
+        if not stage.endswith("generator"):
+            distance = refine(args.run / stage, args.crate, args.labels, args.clips, args.steps)
+            found[stage]["log_spectral_distance_db"] = distance
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
