@@ -12,8 +12,9 @@ import numpy as np
 from beam_jobs.candidates import CandidatesJob, count_candidates
 from beam_jobs.engine import Engine, run_job
 from beam_jobs.job import ShardJob
+from beam_jobs.vocab_embed import embed_job, join_embeddings
 from labeling.candidates import CandidateSet, read_counts, write_mean_embedding
-from labeling.caption_embeddings import embeddings_name, write_embeddings
+from labeling.caption_embeddings import embeddings_name
 from labeling.draw import Method
 from labeling.label import LabelRun, OpenSlot, label_shard
 from labeling.profiles import PROFILES, Profile, check_vocabulary, resolve_vocabularies
@@ -111,12 +112,10 @@ def label_crate(
     name: str = "",
     engine: Engine | None = None,
     stage: Stage = lambda _: lambda: None,
-    on_captions: Callable[[str, int, int], None] = lambda name, done, total: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> LabelRun:
     """Label every clip of a finished crate; what an earlier run has already found is used again.
 
-    on_captions: told (vocabulary, captions embedded, captions in all) while a vocabulary is embedded.
     note: told, in a sentence, how much of a newly embedded vocabulary the model can read.
     """
     chosen_profile, files = check_labels(profile, vocabularies or {}, k)
@@ -127,7 +126,7 @@ def label_crate(
         vocabulary = Vocabulary.load(files[slot.name])
         job = _candidates_job(crate, vocabulary, files[slot.name], k=k, debias=debias)
         if job.todo():
-            _embed_if_needed(crate, job, vocabulary, embedder, device, on_captions, note)
+            _embed_if_needed(crate, job, vocabulary, embedder, device, engine, stage, note)
             if debias:
                 write_mean_embedding(crate, job.chosen)
             run_job(job, engine, stage(job))
@@ -177,12 +176,12 @@ def _embed_if_needed(
     vocabulary: Vocabulary,
     name: str,
     device: str,
-    on_captions: Callable[[str, int, int], None],
+    engine: Engine,
+    stage: Stage,
     note: Callable[[str], None],
 ) -> None:
     """Embed the vocabulary into the crate unless its matrix lies there or beside the vocabulary already."""
-    storage = Storage(job.embeddings_root)
-    if storage.exists(job.embeddings_name):
+    if Storage(job.embeddings_root).exists(job.embeddings_name):
         return
     from labeling.embedder import load_embedder
 
@@ -193,11 +192,10 @@ def _embed_if_needed(
             f"({crate.embedder.weights_hash[:12]}), {name} is {embedder.card.weights_hash[:12]}; captions must go "
             "through the same model: give it with --embedder"
         )
-    total = len(vocabulary)
     note(_coverage(vocabulary, embedder))
-    write_embeddings(
-        storage, job.embeddings_name, vocabulary, embedder, lambda done: on_captions(vocabulary.card.name, done, total)
-    )
+    embedding = embed_job(job.vocabulary, crate.embedder, embedder=name, device=device, root=job.embeddings_root)
+    run_job(embedding, engine, stage(embedding))
+    join_embeddings(embedding)
 
 
 def _coverage(vocabulary: Vocabulary, embedder: Embedder) -> str:

@@ -1,7 +1,7 @@
 """Embedding a vocabulary as a job: a shard is captions of like length, and the parts become one matrix in the end.
 
-N captions, D dimensions. The matrix lies beside the vocabulary under the name by which labelling looks for it, and is
-bit for bit what `labeling.caption_embeddings.write_embeddings` makes in one go.
+N captions, D dimensions. The matrix lies beside the vocabulary, or in a crate, under the name by which labelling looks
+for it.
 """
 
 from __future__ import annotations

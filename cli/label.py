@@ -50,7 +50,6 @@ def _run(args: argparse.Namespace) -> int:
             device=args.device,
             engine=work,
             stage=view.watch,
-            on_captions=view.captions,
             note=view.say,
         )
     write_manifest(crate)

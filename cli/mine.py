@@ -102,7 +102,6 @@ def mine(args: argparse.Namespace) -> int:
             device=args.device,
             engine=work,
             stage=view.watch,
-            on_captions=view.captions,
             note=view.say,
         )
     finish(crate, report=not args.no_report, run=run.name)

@@ -31,7 +31,7 @@ class JobView:
         self._out = out or sys.stderr
         self._live = self._out.isatty()
         self._job: ShardJob | None = None
-        self._line = ""
+        self._shown = False
 
     def __enter__(self) -> JobView:
         return self
@@ -51,15 +51,6 @@ class JobView:
             self._write(f"{job.folder}: {self._state.skipped} of {job.shard_count} shards are done already")
         return _Tick(self)
 
-    def captions(self, name: str, done: int, total: int) -> None:
-        """Show how far the embedding of a vocabulary has come."""
-        self._end_job()
-        text = f"captions {name}: {done:,} of {total:,} embedded"
-        if self._live:
-            self._rewrite(text + ("\n" if done >= total else ""))
-        elif done >= total:
-            self._write(text)
-
     def tick(self, *, last: bool = False) -> None:
         if self._job is None or (time.monotonic() < self._next and not last):
             return
@@ -74,9 +65,9 @@ class JobView:
         if self._job is not None:
             if self._state.todo:
                 self.tick(last=True)
-            if self._live and self._line:
+            if self._live and self._shown:
                 self._out.write("\n")
-                self._line = ""
+                self._shown = False
             self._job = None
 
     def say(self, text: str) -> None:
@@ -91,7 +82,7 @@ class JobView:
     def _rewrite(self, text: str) -> None:
         self._out.write("\r\x1b[2K" + text)
         self._out.flush()
-        self._line = "" if text.endswith("\n") else text
+        self._shown = True
 
 
 class _Tick:
@@ -123,12 +114,13 @@ class _JobState:
                 self._done.update(marker["counts"])
         working = read_heartbeats(self._storage, self._job.folder).counts
         seconds = time.monotonic() - self._started
-        clips = self._done["clips"] + (working["clips"] if self._left else 0)
+        unit = "captions" if "captions" in (self._done + working) else "clips"
+        units = self._done[unit] + (working[unit] if self._left else 0)
         rejects = sum(n for name, n in (self._done + working).items() if ":" in name)
         shards = self._job.shard_count - len(self._left)
         parts = [
             f"{self._job.folder}: {shards} of {self._job.shard_count} shards",
-            f"{clips:,} clips ({clips / max(seconds, 0.1):.1f}/s)",
+            f"{units:,} {unit} ({units / max(seconds, 0.1):,.1f}/s)",
         ]
         if rejects:
             parts.append(f"{rejects} rejects")

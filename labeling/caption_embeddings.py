@@ -6,11 +6,8 @@ N captions, D dimensions.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import IndexMismatch
@@ -18,41 +15,12 @@ from pipeline.ids import content_hash
 from pipeline.records import EmbedderCard
 from pipeline.storage import Storage
 
-if TYPE_CHECKING:
-    from labeling.embedder import Embedder
-    from vocab.store import Vocabulary
-
-__all__ = ["embeddings_name", "load_embeddings", "write_embeddings"]
-
-_BATCH_TEXTS = 2_048
+__all__ = ["embeddings_name", "load_embeddings"]
 
 
 def embeddings_name(vocabulary_hash: str, embedder: EmbedderCard) -> str:
     """The matrix's file name: of these captions by this model, and no other."""
     return f"captions-{content_hash([vocabulary_hash, embedder.weights_hash])}.npy"
-
-
-def write_embeddings(
-    storage: Storage,
-    name: str,
-    vocabulary: Vocabulary,
-    embedder: Embedder,
-    on_progress: Callable[[int], None] = lambda _: None,
-) -> None:
-    """Embed every caption in the vocabulary's order and write the (N, D) float32 matrix.
-
-    Captions go through the model sorted by length, so that little is padded.
-    """
-    texts = vocabulary.texts
-    order = np.argsort(pc.utf8_length(texts).to_numpy(), kind="stable")
-    matrix_ND = np.empty((len(vocabulary), embedder.card.dimension), dtype=np.float32)
-    for start in range(0, len(order), _BATCH_TEXTS):
-        rows = order[start : start + _BATCH_TEXTS]
-        matrix_ND[rows] = embedder.embed_text(texts.take(rows).to_pylist())
-        on_progress(start + len(rows))
-    with storage.write(name) as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": matrix_ND.shape})
-        file.write(matrix_ND.data.cast("B"))
 
 
 def load_embeddings(storage: Storage, name: str, embedder: EmbedderCard) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ embedder hears band energies and reads captions by hash: its labels mean nothing
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.candidates import CandidateSet, bucket_counts, find_candidates, read_candidates, write_counts
-from labeling.caption_embeddings import embeddings_name, write_embeddings
+from labeling.caption_embeddings import embeddings_name
 from labeling.draw import Method
 from labeling.label import LabelRun, OpenSlot, label_shard
 from labeling.profiles import PROFILES
@@ -145,7 +146,9 @@ def label(
         )
         home = Storage(f"{crate.storage.url}/candidates")
         matrix = embeddings_name(vocabulary.card.content_hash, crate.embedder)
-        write_embeddings(home, matrix, vocabulary, HearingEmbedder())  # type: ignore[arg-type]
+        buffer = io.BytesIO()
+        np.save(buffer, HearingEmbedder().embed_text(vocabulary.texts.to_pylist()))
+        home.write_bytes(matrix, buffer.getvalue())
         search = ExactSearch(np.load(home.path(matrix)))
         buckets, clips = [], 0
         for shard in crate.shards:
