@@ -13,7 +13,7 @@ from pipeline.crate import CLIPS, Crate
 from pipeline.shards import read_marker
 from pipeline.verify import Proof
 
-__all__ = ["LeftOutRow", "Reason", "Totals", "count_totals"]
+__all__ = ["LISTED_REJECTS", "LeftOutRow", "Reason", "Totals", "count_totals", "reasons_by_name"]
 
 _EXAMPLES = 3
 LISTED_REJECTS = 200
@@ -56,6 +56,8 @@ class Totals:
     """Tracks with neither; 0 unless something is broken."""
     clips: int = 0
     clip_rejects: int = 0
+    track_rejects: int = 0
+    """Rejects of whole tracks. `rejected` also counts tracks that lost clip after clip until none was left."""
     hours: float = 0.0
     bytes: int = 0
     """Of the clips' and rejects' shards."""
@@ -101,6 +103,7 @@ def count_totals(crate: Crate, proof: Proof | None = None) -> Totals:
 
 def _add(row: dict[str, Any], totals: Totals, reasons: dict[tuple[str, str, str], Reason]) -> None:
     totals.clip_rejects += row["level"] == "clip"
+    totals.track_rejects += row["level"] == "track"
     key = (row["level"], row["stage"], row["reason"])
     reason = reasons.setdefault(key, Reason(level=key[0], stage=key[1], reason=key[2]))
     reason.count += 1

@@ -198,6 +198,7 @@ def test_totals_agree_with_verify(crate: Crate) -> None:
     assert (totals["planned"], totals["written"], totals["rejected"]) == (9, 7, 2)
     assert (totals["clips"], totals["clip_rejects"]) == (proof.clips, proof.clip_rejects)
     assert totals["by_reason"] == dict(proof.reasons)
+    assert totals["track_rejects"] == 1  # the silent one lost its clips, one by one
     assert totals["hours"] == pytest.approx(proof.clips * CLIP_S / 3600, abs=1e-6)
     reasons = {(r["level"], r["reason"]): r["examples"] for r in totals["reasons"]}
     assert reasons["track", "not-audio"] == ["not <b>audio<b>.mp3"]
@@ -272,6 +273,7 @@ def test_a_crate_in_which_everything_was_left_out_has_a_page(tmp_path: Path) -> 
     crate = make_crate(tmp_path, songs=0)
     text = Path(write_report(crate)).read_text(encoding="utf-8")
     assert "2 tracks planned = 0 written + 2 rejected" in text
+    assert "1 track lost all of its clips that way" in text
     assert "<audio" not in text
     stats = crate.storage.read_json("stats.json")
     assert stats["totals"]["hours"] == 0
