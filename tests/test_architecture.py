@@ -1,6 +1,6 @@
 """ARCHITECTURE.md says one true line of each module: the first line of its docstring.
 
-    python -m tests.test_architecture      write the lines again
+python -m tests.test_architecture      write the lines again
 """
 
 from __future__ import annotations
