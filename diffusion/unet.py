@@ -28,14 +28,14 @@ class UNet(nn.Module):
         self.config = config
         self.gradient_checkpointing = gradient_checkpointing
         widths = (config.base, *config.channels)
-        self.entry = nn.Conv1d(config.signal_channels + config.stacked_channels, config.base, 3, padding=1)
+        self.entry = _Convolution(config.signal_channels + config.stacked_channels, config.base, 3, padding=1)
         self.time_embedding = nn.Linear(config.base, config.base)
         self.augmentation_embedding = nn.Linear(config.base, config.base) if config.augmentation_embedding else None
         self.text_norm = nn.LayerNorm(config.text_width) if config.text_width else None
         self.aligned = nn.Linear(config.aligned_channels, widths[-1]) if config.aligned_channels else None
         self.down = nn.ModuleList(_Down(config, i, widths[i], widths[i + 1]) for i in range(config.depth))
         self.up = nn.ModuleList(_Up(config, i, widths[i + 1], widths[i]) for i in reversed(range(config.depth)))
-        self.exit = nn.Conv1d(config.base, config.signal_channels, 3, padding=1)
+        self.exit = _Convolution(config.base, config.signal_channels, 3, padding=1)
         nn.init.zeros_(self.exit.weight)
         nn.init.zeros_(cast(Tensor, self.exit.bias))
 
@@ -63,7 +63,7 @@ class UNet(nn.Module):
         length = x_BCT.shape[-1]
         x_BCT = x_BCT if stacked_BCT is None else torch.cat([x_BCT, stacked_BCT], dim=1)
         missing = self.config.padded(length) - length
-        x_BTC = _convolve(self.entry, F.pad(x_BCT, (0, missing)).transpose(1, 2))
+        x_BTC = self.entry(F.pad(x_BCT, (0, missing)).transpose(1, 2))
 
         dtype = self.time_embedding.weight.dtype
         embedding_BE = self.time_embedding(_positions(t_B * self.config.time_scale, self.config.base).to(dtype))
@@ -101,7 +101,7 @@ class UNet(nn.Module):
             x_BTC = x_BTC + bottom_BTC
         for up in self.up:
             x_BTC = self._run(up, x_BTC, embedding_BE, skips.pop(), text, mask, keep_B11)
-        noise_BTC = _convolve(self.exit, x_BTC)
+        noise_BTC = self.exit(x_BTC)
         return noise_BTC.transpose(1, 2)[..., :length]
 
     def _run(self, level: nn.Module, *args: Tensor | None) -> Tensor:
@@ -115,7 +115,7 @@ class _Down(nn.Module):
 
     def __init__(self, config: UNetConfig, i: int, width_in: int, width: int) -> None:
         super().__init__()
-        self.sample = nn.Conv1d(
+        self.sample = _Convolution(
             width_in, width, config.kernel, stride=config.strides[i], padding=(config.kernel - 1) // 2
         )
         self.blocks = nn.ModuleList(_Block(config, i, width) for _ in range(config.blocks[i]))
@@ -129,7 +129,7 @@ class _Down(nn.Module):
         mask: Tensor | None,
         keep: Tensor | None,
     ) -> Tensor:
-        x = _convolve(self.sample, x)
+        x = self.sample(x)
         if aligned is not None:
             x = x + aligned
         for block in self.blocks:
@@ -145,7 +145,7 @@ class _Up(nn.Module):
         stride = config.strides[i]
         kernel = config.up_kernel_factor * stride
         excess = kernel - stride  # what the transposed convolution makes too much, to be taken off
-        self.sample = nn.ConvTranspose1d(
+        self.sample = _TransposedConvolution(
             width_in, width, kernel, stride=stride, padding=(excess + 1) // 2, output_padding=excess % 2
         )
         self.leaving = config.up_blocks == "leaving"
@@ -167,8 +167,8 @@ class _Up(nn.Module):
         if self.leaving:
             for block in self.blocks:
                 x = block(x, embedding, text, mask, keep)
-            return _convolve(self.sample, x) + skip
-        x = _convolve(self.sample, x)
+            return self.sample(x) + skip
+        x = self.sample(x)
         if self.skip_first:
             x = x + skip
         for block in self.blocks:
@@ -184,8 +184,8 @@ class _Block(nn.Module):
         self.combine = nn.Linear(config.base, 2 * width)
         pad = (config.kernel - 1) // 2
         self.norm_1, self.norm_2 = _GroupNorm(width, config.groups), _GroupNorm(width, config.groups)
-        self.conv_1 = nn.Conv1d(width, width, config.kernel, padding=pad)
-        self.conv_2 = nn.Conv1d(width, width, config.kernel, padding=pad)
+        self.conv_1 = _Convolution(width, width, config.kernel, padding=pad)
+        self.conv_2 = _Convolution(width, width, config.kernel, padding=pad)
         self.residual = nn.Linear(width, width)
         attends = {"width": width, "heads": config.heads, "inner": config.attention_width or width}
         factor = config.feed_forward_factor
@@ -203,8 +203,8 @@ class _Block(nn.Module):
     ) -> Tensor:
         scale, bias = self.combine(embedding)[:, None, :].chunk(2, dim=-1)
         x = x * (1 + scale) + bias
-        h = _convolve(self.conv_1, F.silu(self.norm_1(x)))
-        h = _convolve(self.conv_2, F.silu(self.norm_2(h)))
+        h = self.conv_1(F.silu(self.norm_1(x)))
+        h = self.conv_2(F.silu(self.norm_2(h)))
         x = self.residual(x) + h
         if self.self_attention is not None and self.self_feed_forward is not None:
             x = x + self.self_attention(x, None, None)
@@ -252,11 +252,11 @@ class _GroupNorm(nn.GroupNorm):
         super().__init__(max(g for g in range(1, min(groups, width) + 1) if width % g == 0), width)
 
     def forward(self, x_BTC: Tensor) -> Tensor:
-        if x_BTC.device.type == "cpu":
-            return F.group_norm(x_BTC.transpose(1, 2), self.num_groups, self.weight, self.bias, self.eps).transpose(
-                1, 2
-            )
-        return self.channels_last(x_BTC)
+        if x_BTC.device.type != "cpu":
+            return self.channels_last(x_BTC)
+        x_BCHT = x_BTC.transpose(1, 2).unsqueeze(2)
+        out = F.group_norm(x_BCHT, self.num_groups, self.weight, self.bias, self.eps)
+        return out.squeeze(2).transpose(1, 2)
 
     def channels_last(self, x_BTC: Tensor) -> Tensor:
         """The formula itself; torch.compile fuses it into its neighbours."""
@@ -270,8 +270,24 @@ def _twice(*values: Tensor | None) -> list[Any]:
     return [None if value is None else torch.cat([value, value]) for value in values]
 
 
-def _convolve(convolution: nn.Module, x_BTC: Tensor) -> Tensor:
-    return cast(Tensor, convolution(x_BTC.transpose(1, 2)).transpose(1, 2))
+class _Convolution(nn.Conv1d):
+    """Of (B, T, C), as a 2-D convolution of height 1: these strides are its channels-last format, for which there are
+    fast kernels on CPU (up to four times Conv1d's speed) and tensor-core kernels on CUDA, and nothing is copied."""
+
+    def forward(self, x_BTC: Tensor) -> Tensor:
+        x_BCHT, kernel = x_BTC.transpose(1, 2).unsqueeze(2), self.weight.unsqueeze(2)
+        out = F.conv2d(x_BCHT, kernel, self.bias, stride=(1, self.stride[0]), padding=(0, int(self.padding[0])))
+        return out.squeeze(2).transpose(1, 2)
+
+
+class _TransposedConvolution(nn.ConvTranspose1d):
+    """Of (B, T, C); likewise."""
+
+    def forward(self, x_BTC: Tensor, output_size: list[int] | None = None) -> Tensor:
+        x_BCHT, kernel = x_BTC.transpose(1, 2).unsqueeze(2), self.weight.unsqueeze(2)
+        padding, extra = (0, int(self.padding[0])), (0, self.output_padding[0])
+        out = F.conv_transpose2d(x_BCHT, kernel, self.bias, (1, self.stride[0]), padding, extra)
+        return out.squeeze(2).transpose(1, 2)
 
 
 def _positions(position_B: Tensor, width: int) -> Tensor:

@@ -150,6 +150,21 @@ def test_group_norm_off_the_cpu_is_the_same_formula():
     torch.testing.assert_close(norm.channels_last(x), norm(x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("stride", [2, 3, 4])
+def test_convolutions_are_torchs_one_dimensional_ones(stride):
+    from diffusion.unet import _Convolution, _TransposedConvolution
+
+    x = torch.randn(2, 24, 5)
+    down = _Convolution(5, 7, 5, stride=stride, padding=2)
+    expected = torch.nn.functional.conv1d(x.transpose(1, 2), down.weight, down.bias, stride, 2)
+    torch.testing.assert_close(down(x), expected.transpose(1, 2), rtol=1e-4, atol=1e-5)
+    padding, extra = (stride + 1) // 2, stride % 2
+    up = _TransposedConvolution(5, 7, 2 * stride, stride=stride, padding=padding, output_padding=extra)
+    expected = torch.nn.functional.conv_transpose1d(x.transpose(1, 2), up.weight, up.bias, stride, padding, extra)
+    torch.testing.assert_close(up(x), expected.transpose(1, 2), rtol=1e-4, atol=1e-5)
+    assert up(x).shape == (2, 24 * stride, 7)
+
+
 def test_cost_counts_a_convolution_by_hand():
     cost = stage_cost(paper_stage("spectrogram-vocoder"))
     assert cost.parameters == count_parameters(paper_stage("spectrogram-vocoder"))
