@@ -53,7 +53,8 @@ class StageModel:
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise BadInput(f"{checkpoint.folder} does not fit its own configuration ({reason}); use another") from error
-        model = model.to(device).eval().requires_grad_(False)
+        dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+        model = model.to(device, dtype).eval().requires_grad_(False)
         if compile:
             model.compile()
         source = checkpoint.config.text_encoder
@@ -77,7 +78,8 @@ class StageModel:
         lower stage's waveform (B, T) at this stage's condition rate, or the mel (B, 80, F).
         """
         config, settings = self.config, sampling or self.config.sampling
-        device = next(self.model.parameters()).device
+        weight = next(self.model.parameters())
+        device = weight.device
         schedule = noise_schedule(config.noise)
         given: dict[str, Tensor] = {}
         if condition is not None:
@@ -96,9 +98,10 @@ class StageModel:
         keys = [hash_u64("sample", config.stage, seed) >> 1 for seed in seeds]
         draw_noise = batch_noise(keys, shape, device)
         limit = 1.0 if config.makes_mel else config.signal_gain
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=device.type == "cuda"):
+        mixed = device.type == "cuda" and weight.dtype == torch.float32  # a model still in training
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=mixed):
             clean_BCT = sample(
-                self._denoiser(given, settings.guidance),
+                self.denoiser(given, settings.guidance),
                 draw_noise(),
                 step_times(config.stage, settings.schedule, settings.steps),
                 schedule,
@@ -109,7 +112,7 @@ class StageModel:
             )
         return clean_BCT if config.makes_mel else clean_BCT / config.signal_gain
 
-    def _denoiser(self, given: dict[str, Tensor], guidance: float) -> Denoiser:
+    def denoiser(self, given: dict[str, Tensor], guidance: float) -> Denoiser:
         """The network with its conditions; with text and a guidance other than 1, both halves in one pass."""
 
         def plain(x: Tensor, t_B: Tensor) -> Tensor:

@@ -63,9 +63,9 @@ class UNet(nn.Module):
         length = x_BCT.shape[-1]
         x_BCT = x_BCT if stacked_BCT is None else torch.cat([x_BCT, stacked_BCT], dim=1)
         missing = self.config.padded(length) - length
-        x_BTC = self.entry(F.pad(x_BCT, (0, missing)).transpose(1, 2))
-
         dtype = self.time_embedding.weight.dtype
+        x_BTC = self.entry(F.pad(x_BCT, (0, missing)).transpose(1, 2).to(dtype))
+
         embedding_BE = self.time_embedding(_positions(t_B * self.config.time_scale, self.config.base).to(dtype))
         if self.augmentation_embedding is not None:
             level_B = torch.zeros_like(t_B) if augmentation_t_B is None else augmentation_t_B
@@ -75,14 +75,14 @@ class UNet(nn.Module):
 
         text, mask = None, None
         if self.text_norm is not None and text_BLW is not None:
-            text = self.text_norm(text_BLW)
+            text = self.text_norm(text_BLW.to(dtype))
             mask = None if text_mask_BL is None else text_mask_BL[:, None, None, :].bool()
         keep_B11 = None if keep_text_B is None else keep_text_B[:, None, None].to(x_BTC.dtype)
 
         bottom_BTC = None
         if self.aligned is not None and aligned_BCT is not None:
             short = x_BTC.shape[1] // self.config.compression - aligned_BCT.shape[-1]
-            bottom_BTC = self.aligned(F.pad(aligned_BCT, (0, max(short, 0))).transpose(1, 2))
+            bottom_BTC = self.aligned(F.pad(aligned_BCT, (0, max(short, 0))).transpose(1, 2).to(dtype))
 
         before = self.config.aligned_joins == "before_bottom_blocks"
         pair_at = self.config.cross_attention.index(True) if guidance_pair and text is not None else -1

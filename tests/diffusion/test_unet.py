@@ -123,6 +123,21 @@ def test_masked_tokens_have_no_influence():
     )
 
 
+def test_bfloat16_weights_take_float32_inputs():
+    config = small(stacked_channels=1, aligned_channels=4, augmentation_embedding=True)
+    model = build(config)
+    inputs = {
+        "stacked_BCT": torch.randn(2, 1, 36),
+        "aligned_BCT": torch.randn(2, 4, 3),
+        "text_BLW": torch.randn(2, 3, 6),
+    }
+    x, t = torch.randn(2, 1, 36), torch.tensor([0.3, 0.9])
+    exact = model(x, t, **inputs)
+    rough = model.to(torch.bfloat16)(x, t, **inputs)
+    assert rough.dtype == torch.bfloat16
+    assert (rough.float() - exact).abs().mean() < 0.05 * exact.abs().mean()
+
+
 def test_a_new_model_predicts_zero_noise():
     out = UNet(small())(torch.randn(1, 1, 24), torch.tensor([0.5]))
     assert torch.equal(out, torch.zeros_like(out))

@@ -1,0 +1,210 @@
+"""How fast a stage trains and a cascade samples, with random weights: no data, no trained model needed.
+
+    python -m benchmarks.diffusion_speed train --run paper --stage waveform-generator --batch 0 --compile
+    python -m benchmarks.diffusion_speed generate --run paper --clips 4 --compile
+    python -m benchmarks.diffusion_speed train --run tiny --stage waveform-generator --batch 2     small, on a CPU
+
+`train`: samples/s, operations counted from the model, TFLOP/s, their share of the bf16 matrix rate measured on the same
+device, and peak memory beside the arithmetic of `cratedig models`. `--batch 0` looks for the largest that fits.
+`generate`: seconds for the clips through the whole waveform path. Each stage runs `--measure` real steps of its
+schedule and is multiplied up; `--full` runs them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from diffusion.batch import Batch
+from diffusion.cascade import CASCADES
+from diffusion.config import StageConfig
+from diffusion.cost import stage_cost
+from diffusion.noise import noise_schedule
+from diffusion.runs import named_run
+from diffusion.sampler import batch_noise, clip_estimate, sample
+from diffusion.stage_model import StageModel
+from diffusion.steps import step_times
+from diffusion.trainer import loss_of
+from diffusion.unet import UNet
+
+__all__ = ["main"]
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def matrix_rate_tflop_s(device: torch.device) -> float:
+    """The best of a few bf16 products, as the yardstick."""
+    size = 8192 if device.type == "cuda" else 1024
+    a = torch.randn(size, size, device=device, dtype=torch.bfloat16)
+    best = 0.0
+    for _ in range(4):
+        wait(device)
+        start = time.perf_counter()
+        for _ in range(10 if device.type == "cuda" else 1):
+            a @ a
+        wait(device)
+        best = max(best, (10 if device.type == "cuda" else 1) * 2 * size**3 / (time.perf_counter() - start) / 1e12)
+    return best
+
+
+def synthetic(config: StageConfig, size: int, device: torch.device) -> Batch:
+    length, unet = config.length(config.train_s), config.unet
+    conditions: dict[str, torch.Tensor] = {}
+    if unet.stacked_channels:
+        conditions["stacked_BCT"] = torch.randn(size, unet.stacked_channels, length, device=device)
+    if unet.aligned_channels:
+        conditions["aligned_BCT"] = torch.randn(size, unet.aligned_channels, length // unet.compression, device=device)
+    if unet.augmentation_embedding:
+        conditions["augmentation_t_B"] = torch.rand(size, device=device)
+    if unet.text_width:
+        conditions["text_BLW"] = torch.randn(size, config.token_limit, unet.text_width, device=device)
+        conditions["text_mask_BL"] = torch.ones(size, config.token_limit, dtype=torch.bool, device=device)
+        conditions["keep_text_B"] = torch.rand(size, device=device) > 0.1
+    clean = torch.randn(size, unet.signal_channels, length, device=device)
+    return Batch([], [], clean, torch.randn_like(clean), torch.rand(size, device=device), conditions)
+
+
+def train(config: StageConfig, size: int, device: torch.device, steps: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Forward, backward, clipping and Adam of `size` samples, `steps` times."""
+    torch.manual_seed(0)
+    model = UNet(config.unet, gradient_checkpointing=args.gradient_checkpointing).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=device.type == "cuda")
+    ema = [p.detach().clone() for p in model.parameters()]
+    if args.compile:
+        model.compile()
+    batch = synthetic(config, size, device)
+    seconds = []
+    for _ in range(steps + 2):
+        wait(device)
+        start = time.perf_counter()
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+            loss = loss_of(model, batch, config)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        torch._foreach_lerp_(ema, [p.detach() for p in model.parameters()], 1e-4)
+        wait(device)
+        seconds.append(time.perf_counter() - start)
+    step_s = sorted(seconds[2:])[len(seconds[2:]) // 2]
+    peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
+    return {"batch": size, "step_s": round(step_s, 4), "samples_per_s": round(size / step_s, 3), "peak_gib": peak}
+
+
+def largest(config: StageConfig, device: torch.device, args: argparse.Namespace) -> int:
+    """Doubles, then halves the gap, until memory says no."""
+
+    def fits(size: int) -> bool:
+        try:
+            train(config, size, device, 1, args)
+        except torch.OutOfMemoryError:
+            return False
+        finally:
+            torch.cuda.empty_cache()
+        return True
+
+    low = 1
+    while fits(2 * low):
+        low *= 2
+    high = 2 * low
+    while high - low > max(1, low // 8):
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def train_report(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    config = named_run(args.run, args.stage).stage
+    cost = stage_cost(config)
+    size = args.batch or largest(config, device, args)
+    torch.cuda.reset_peak_memory_stats() if device.type == "cuda" else None
+    found = train(config, size, device, args.steps, args)
+    rate, matrix = found["samples_per_s"] * cost.train_tflop, matrix_rate_tflop_s(device)
+    per_sample = cost.checkpointed_gib if args.gradient_checkpointing else cost.activations_gib
+    return {
+        "stage": args.stage,
+        **found,
+        "tflop_per_sample": round(cost.train_tflop, 3),
+        "tflop_per_s": round(rate, 2),
+        "matrix_tflop_per_s": round(matrix, 1),
+        "share_of_matrix_rate": round(rate / matrix, 3),
+        "arithmetic_gib": round(cost.fixed_gib + size * per_sample, 1),
+    }
+
+
+def generate_report(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    report: dict[str, Any] = {}
+    total = 0.0
+    for stage in CASCADES[args.cascade]:
+        config = named_run(args.run, stage).stage
+        torch.manual_seed(0)
+        model = UNet(config.unet).to(device).eval().requires_grad_(False)
+        if device.type == "cuda":
+            model = model.to(torch.bfloat16)
+        if args.compile:
+            model.compile()
+        stage_model = StageModel(config, model, None, "", 0, Path())
+        batch = synthetic(config.model_copy(update={"crop_s": None, "clip_s": args.seconds}), args.clips, device)
+        given = {name: value for name, value in batch.conditions.items() if name != "keep_text_B"}
+        denoise = stage_model.denoiser(given, config.sampling.guidance)
+        times = step_times(config.stage, config.sampling.schedule, config.sampling.steps)
+        draw = batch_noise(range(args.clips), tuple(batch.clean_BCT.shape[1:]), device)
+        clip = clip_estimate(config.sampling.clip, config.sampling.clip_percentile, config.signal_gain)
+        schedule, steps = noise_schedule(config.noise), len(times) - 1
+
+        def run(grid: Any, denoise: Any = denoise, draw: Any = draw, clip: Any = clip, schedule: Any = schedule,
+                gamma: float = config.sampling.gamma) -> float:  # fmt: skip
+            wait(device)
+            start = time.perf_counter()
+            sample(denoise, draw(), grid, schedule, draw_noise=draw, gamma=gamma, clip=clip)
+            wait(device)
+            return time.perf_counter() - start
+
+        run(times[[0, -3, -2, -1]])  # warm up
+        count = steps if args.full else min(args.measure, steps)
+        seconds = run(times if args.full else times[-count - 1 :] * 1.0) * steps / count
+        report[stage] = {"steps": steps, "ms_per_step": round(1e3 * seconds / steps, 2), "seconds": round(seconds, 2)}
+        total += seconds
+        del model, stage_model, denoise, given, batch
+    report["total_s"] = round(total, 1)
+    report["paper_s_on_four_tpu_v4"] = {"waveform": 142.3, "spectrogram": 65.9}[args.cascade]
+    return report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="what", required=True)
+    one = commands.add_parser("train")
+    one.add_argument("--stage", default="waveform-generator")
+    one.add_argument("--batch", type=int, default=0, help="0 for the largest that fits")
+    one.add_argument("--steps", type=int, default=10)
+    one.add_argument("--gradient-checkpointing", action="store_true")
+    two = commands.add_parser("generate")
+    two.add_argument("--cascade", choices=list(CASCADES), default="waveform")
+    two.add_argument("--clips", type=int, default=4)
+    two.add_argument("--seconds", type=float, default=30.0)
+    two.add_argument("--measure", type=int, default=20, help="steps to time a stage")
+    two.add_argument("--full", action="store_true")
+    for command in (one, two):
+        command.add_argument("--run", default="paper")
+        command.add_argument("--compile", action="store_true")
+        command.add_argument("--cpu", action="store_true")
+    args = parser.parse_args()
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+    device = torch.device("cuda" if torch.cuda.is_available() and not args.cpu else "cpu")
+    report = train_report(args, device) if args.what == "train" else generate_report(args, device)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    print(json.dumps({"device": name, "run": args.run, "compile": args.compile, **report}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
