@@ -17,7 +17,7 @@ import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_jobs.job import RunShard, ShardJob
-from pipeline.process import die_with_parent
+from pipeline.process import die_with_parent, keep_freed_memory
 
 __all__ = ["lane_main"]
 
@@ -45,6 +45,7 @@ def lane_main(driver: Connection) -> None:
     """
     global _driver
     die_with_parent()
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     logging.disable(logging.CRITICAL)  # Beam logs each failure many times; `record_failure` keeps it once
     _driver = driver

@@ -8,9 +8,10 @@ import signal
 import sys
 from pathlib import Path
 
-__all__ = ["die_with_parent", "is_alive"]
+__all__ = ["die_with_parent", "is_alive", "keep_freed_memory"]
 
 _PR_SET_PDEATHSIG = 1
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def die_with_parent() -> None:
@@ -37,3 +38,12 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (OSError, IndexError):
         return True
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep up to 512 MiB that was freed: else large arrays fault in page by page, every time."""
+    if sys.platform.startswith("linux"):
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+            libc.mallopt(_M_TRIM_THRESHOLD, 512 << 20)
