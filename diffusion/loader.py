@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from diffusion.config import StageConfig
 from diffusion.crate_data import CrateClips, Group, Rows
 from diffusion.example import Example, make_example
 from diffusion.order import EpochOrder, Mixture
 
-__all__ = ["ClipLoader", "ClipSource"]
+__all__ = ["ClipLoader", "ClipSource", "one_ahead"]
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,19 @@ class ClipLoader:
                 for futures in pending:
                     for future in futures:
                         future.cancel()
+
+
+def one_ahead(items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]:
+    """`make` of each item, the next one already in the making in a thread while the caller works with this one."""
+    with ThreadPoolExecutor(1, thread_name_prefix="batch") as pool:
+        pending: Future[Made] | None = None
+        for item in items:
+            upcoming = pool.submit(make, item)
+            if pending is not None:
+                yield pending.result()
+            pending = upcoming
+        if pending is not None:
+            yield pending.result()
 
 
 class _Groups:

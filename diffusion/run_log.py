@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from diffusion.config import TrainConfig
+from pipeline.errors import RunFailed
 
 __all__ = ["RunLog", "read_losses"]
 
@@ -63,7 +64,13 @@ class RunLog:
     def step(self, step: int, loss: float, norm: float, lr: float, seconds: float) -> None:
         if not self._main or self._file is None:
             return
-        self._file.write(json.dumps({"step": step, "loss": loss, "norm": norm, "lr": lr}) + "\n")
+        try:
+            self._file.write(json.dumps({"step": step, "loss": loss, "norm": norm, "lr": lr}) + "\n")
+        except OSError as error:
+            raise RunFailed(
+                f"{self._out}/losses.jsonl cannot be written ({error.strerror}); finished checkpoints are safe: free "
+                "some space and run the same command again"
+            ) from error
         self._recent.append((loss, seconds))
         mean = sum(x for x, _ in self._recent) / len(self._recent)
         speed = self._config.global_batch * len(self._recent) / max(sum(s for _, s in self._recent), 1e-9)

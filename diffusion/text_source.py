@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -25,11 +26,13 @@ class TextSource:
     ) -> None:
         self.encoder, self.limit, self.sidecars = encoder, limit, tuple(sidecars)
         self._remembered: OrderedDict[str, NDArray[np.float16]] = OrderedDict()
+        self._lock = threading.Lock()  # batches are made in a thread, held-out losses in the main one
         self._most = max(1, remember_bytes // (limit * encoder.card.width * 2))
 
     def draw(self, texts: ClipTexts, uniform: float) -> str:
         """One element of the text batch, each with the same probability; empty where the clip has no words."""
-        elements = text_batch(texts, self.encoder.token_ends, self.limit)
+        with self._lock:
+            elements = text_batch(texts, self.encoder.token_ends, self.limit)
         return elements[int(uniform * len(elements))] if elements else ""
 
     def batch(self, texts: Sequence[str], device: torch.device | str) -> tuple[Tensor, Tensor]:
@@ -46,10 +49,11 @@ class TextSource:
         for sidecar in self.sidecars:
             if (found := sidecar.get(text)) is not None:
                 return found
-        if text in self._remembered:
-            self._remembered.move_to_end(text)
-            return self._remembered[text]
-        states = self._remembered[text] = self.encoder.encode(text, self.limit)
-        if len(self._remembered) > self._most:
-            self._remembered.popitem(last=False)
-        return states
+        with self._lock:
+            if text in self._remembered:
+                self._remembered.move_to_end(text)
+                return self._remembered[text]
+            states = self._remembered[text] = self.encoder.encode(text, self.limit)
+            if len(self._remembered) > self._most:
+                self._remembered.popitem(last=False)
+            return states

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +22,8 @@ from diffusion.augment import add_noise
 from diffusion.batch import Batch, make_batch
 from diffusion.checkpoint import Checkpoint, save_checkpoint
 from diffusion.config import StageConfig, TrainConfig
-from diffusion.loader import ClipLoader
+from diffusion.example import Example
+from diffusion.loader import ClipLoader, one_ahead
 from diffusion.noise import noise_schedule
 from diffusion.run_log import RunLog
 from diffusion.text_source import TextSource
@@ -31,6 +33,8 @@ from pipeline.errors import RunFailed
 __all__ = ["Stopped", "Trainer", "loss_of", "step_positions"]
 
 _NAMED_CLIPS = 16
+_PATIENCE = timedelta(hours=2)
+"""How long the other ranks wait while the main process writes a checkpoint and samples demos."""
 
 
 def step_positions(step: int, config: TrainConfig, rank: int, world: int) -> list[list[int]]:
@@ -81,7 +85,7 @@ class Trainer:
         cpu: bool = False,
         wandb: bool = False,
     ) -> None:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, InitProcessGroupKwargs
 
         self.config, self.stage = config, config.stage
         self.loader, self.held_out, self.text = loader, held_out, text
@@ -93,6 +97,7 @@ class Trainer:
             gradient_accumulation_steps=1,  # replaced below, when the number of ranks is known
             log_with=trackers,
             project_dir=str(out),
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
         )
         world = self.accelerator.num_processes
         if config.global_batch % (config.device_batch * world):
@@ -140,7 +145,7 @@ class Trainer:
         positions = (
             p for step in range(self.step, config.total_steps) for p in step_positions(step, config, rank, world)
         )
-        batches = self.loader.batches(positions)
+        batches = one_ahead(self.loader.batches(positions), self._batch)
         with _signals() as stop, self.log:
             while self.step < config.total_steps:
                 started = time.perf_counter()
@@ -193,14 +198,14 @@ class Trainer:
         model.train(training)
         return total / batches
 
-    def _step(self, batches: Iterator[Any]) -> tuple[float, float]:
+    def _step(self, batches: Iterator[Batch]) -> tuple[float, float]:
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate(self.step)
         losses, clip_ids = [], []
         norm: Tensor | float = 0.0
         for _ in range(self.accelerator.gradient_accumulation_steps):
-            batch = self._batch(next(batches))
+            batch = next(batches)
             clip_ids += batch.clip_ids
             with self.accelerator.accumulate(self.model):
                 loss = loss_of(self.model, batch, self.stage)
@@ -230,7 +235,7 @@ class Trainer:
             f"Last good checkpoint: {last or 'none yet'}. Lower --lr, or leave these clips out"
         )
 
-    def _batch(self, examples: Any) -> Batch:
+    def _batch(self, examples: Sequence[Example]) -> Batch:
         return make_batch(examples, self.stage, self.text, self.accelerator.device)
 
     def _any(self, flag: bool) -> bool:

@@ -113,3 +113,26 @@ def test_damaged_audio_names_its_clip():
             short("spectrogram-vocoder"), {16_000: b"fLaC junk"}, "c7", ClipTexts(), clip_s=1.6, seed=0, position=0,
             text_drop=0,
         )  # fmt: skip
+
+
+def test_one_ahead_keeps_the_order_and_passes_errors_on():
+    from diffusion.loader import one_ahead
+
+    assert list(one_ahead(range(5), lambda i: i * i)) == [0, 1, 4, 9, 16]
+    made = one_ahead([2, 1, 0], lambda i: 2 // i)
+    assert [next(made), next(made)] == [1, 2]
+    with pytest.raises(ZeroDivisionError):
+        next(made)
+
+
+def test_two_crates_are_mixed_by_weight(crate, tmp_path):
+    other = make_crate(tmp_path, shards=1, tracks=2, clips=2, clip_s=1.6)
+    stage = short("spectrogram-vocoder")
+    sources = []
+    for path, weight in ((crate, 3.0), (other, 1.0)):
+        clips = CrateClips(path, [16_000], text=False)
+        sources.append(ClipSource(clips, clips.split(0.0)[0], weight))
+    mixed = ClipLoader(sources, stage, seed=0, text_drop=0.0)
+    places = [mixed.order.locate(i).source for i in range(4096)]
+    assert places.count(0) == 3072
+    assert mixed.example(places.index(1)).target.shape == (16_000,)  # 0.8 s and two margins
