@@ -42,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--steps", type=int, metavar="N", help="denoising steps a stage (default: as trained)")
     parser.add_argument("--guidance", type=float, metavar="W", help="classifier-free guidance; 1 is none")
-    parser.add_argument("--batch", type=int, default=4, metavar="N", help="clips at once; halved if memory is short")
+    parser.add_argument("--batch", type=int, metavar="N", help="clips at once (default: what memory holds)")
     parser.add_argument("--keep-stages", action="store_true", help="also write what each stage made")
     parser.add_argument("--text-encoder", metavar="PATH", help="where the text encoder is, if it was moved")
     parser.add_argument("--compile", action="store_true", help="torch.compile: minutes to start, then faster")
@@ -55,8 +55,8 @@ def _run(args: argparse.Namespace) -> int:
     from pipeline.errors import BadInput
 
     prompts = _prompts(args)
-    if args.batch < 1 or args.seconds <= 0:
-        raise BadInput(f"--batch {args.batch}, --seconds {args.seconds:g}: both must be above 0")
+    if (args.batch is not None and args.batch < 1) or args.seconds <= 0:
+        raise BadInput(f"--batch {args.batch}, --seconds {args.seconds:g}: each must be above 0")
     if len(prompts) > 1 and args.out.suffix == ".wav":
         raise BadInput(f"{len(prompts)} prompts and one file {args.out}; give -o a folder")
     import torch
@@ -74,9 +74,10 @@ def _run(args: argparse.Namespace) -> int:
             print(f"cut: {prompt[:40]!r}... has {tokens} tokens, the model reads {cascade.text.limit} of them")
     sampling = cascade.sampling(steps=args.steps, guidance=args.guidance)
     seeds = [args.seed + i for i in range(len(prompts))]
+    batch = args.batch or cascade.fitting_batch(args.seconds)
     with _Progress(cascade, sampling, len(prompts)) as progress:
         made = cascade.generate(
-            prompts, seeds, seconds=args.seconds, sampling=sampling, batch=args.batch, on_step=progress.step
+            prompts, seeds, seconds=args.seconds, sampling=sampling, batch=batch, on_step=progress.step
         )
         paths = write_results(made, cascade, sampling, args.out, keep_stages=args.keep_stages)
     for path in paths:

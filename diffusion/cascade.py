@@ -49,6 +49,22 @@ class Cascade:
     def sample_rate_hz(self) -> int:
         return self.stages[-1].config.target_rate_hz
 
+    def fitting_batch(self, seconds: float) -> int:
+        """Clips at once that should fill the device's free memory and not exceed it; 4 on a CPU.
+
+        Counts what is alive at the full rate, where activations are largest: about eight tensors of the base width, for
+        both halves of a guidance pair. Should it still be too much, `generate` halves it.
+        """
+        device = next(self.stages[0].model.parameters()).device
+        if device.type != "cuda":
+            return 4
+        free, _ = torch.cuda.mem_get_info(device)
+        most = max(
+            stage.config.unet.base * stage.config.length(seconds) * 2 * 8 * (2 if stage.config.uses_text else 1)
+            for stage in self.stages
+        )
+        return max(1, int(0.7 * free / most))
+
     def sampling(self, *, steps: int | None, guidance: float | None) -> dict[StageName, SamplingConfig]:
         """Each stage's own settings, with what the user wants otherwise."""
         settings = {}

@@ -45,6 +45,8 @@ class TextEncoder(Protocol):
     """The same text gives the same bits, whatever was encoded before or beside it."""
 
     card: TextEncoderCard
+    most_tokens: int | None
+    """More than these the encoder cannot read; None where it has no such bound."""
 
     def token_ends(self, text: str) -> list[tuple[int, int]]:
         """For each token, special ones included, where its characters start and end in the text."""
@@ -58,10 +60,12 @@ class TextEncoder(Protocol):
 class _TransformersEncoder:
     """A tokenizer at once, a model when first asked: with a sidecar the model is never loaded."""
 
-    def __init__(self, source: str | Path, card: TextEncoderCard, kind: str, device: str) -> None:
+    def __init__(
+        self, source: str | Path, card: TextEncoderCard, kind: str, device: str, most_tokens: int | None
+    ) -> None:
         from transformers import AutoTokenizer
 
-        self.card = card
+        self.card, self.most_tokens = card, most_tokens
         self._source, self._kind, self._device = source, kind, device
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(source)
@@ -82,6 +86,7 @@ class _TransformersEncoder:
 
         if self._model is None:
             self._model = _load_model(self._source, self._kind, self._device)
+        limit = min(limit, self.most_tokens or limit)
         tokens = self._tokenizer(text, max_length=limit, truncation=True, padding="max_length", return_tensors="pt")
         with torch.no_grad():
             states = self._model(
@@ -105,13 +110,13 @@ def load_text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
         clap = embedder_card(str(folder) if name != "bundled" else name)
         width = int(config.get("text_config", {}).get("hidden_size", 768))
         card = TextEncoderCard(name=clap.name, width=width, revision=clap.weights_hash)
-        return _TransformersEncoder(folder, card, "clap", device)
+        return _TransformersEncoder(folder, card, "clap", device, clap.text_limit_tokens)
     if config.get("model_type") not in ("t5", "mt5", "umt5"):
         raise BadInput(
             f"text encoder {name} is of type {config.get('model_type')!r}; give `bundled`, a ClapModel folder or a T5"
         )
     card = TextEncoderCard(name=name, width=int(config["d_model"]))
-    return _TransformersEncoder(folder if folder.is_dir() else name, card, str(config["model_type"]), device)
+    return _TransformersEncoder(folder if folder.is_dir() else name, card, str(config["model_type"]), device, None)
 
 
 def _read_config(name: str, folder: Path) -> dict[str, Any]:

@@ -24,10 +24,11 @@ class TextSource:
     def __init__(
         self, encoder: TextEncoder, limit: int, sidecars: Sequence[Sidecar] = (), *, remember_bytes: int = 512 << 20
     ) -> None:
-        self.encoder, self.limit, self.sidecars = encoder, limit, tuple(sidecars)
+        self.encoder, self.sidecars = encoder, tuple(sidecars)
+        self.limit = min(limit, encoder.most_tokens or limit)
         self._remembered: OrderedDict[str, NDArray[np.float16]] = OrderedDict()
         self._lock = threading.Lock()  # batches are made in a thread, held-out losses in the main one
-        self._most = max(1, remember_bytes // (limit * encoder.card.width * 2))
+        self._most = max(1, remember_bytes // (self.limit * encoder.card.width * 2))
 
     def draw(self, texts: ClipTexts, uniform: float) -> str:
         """One element of the text batch, each with the same probability; empty where the clip has no words."""
@@ -36,7 +37,7 @@ class TextSource:
         return elements[int(uniform * len(elements))] if elements else ""
 
     def batch(self, texts: Sequence[str], device: torch.device | str) -> tuple[Tensor, Tensor]:
-        """Tokens (B, L, W) in float32 and their mask (B, L), L the token limit. An empty text is one zero token."""
+        """Tokens (B, L, W) in float32 and their mask (B, L), L the limit. An empty text is one zero token."""
         tokens = np.zeros((len(texts), self.limit, self.encoder.card.width), dtype=np.float32)
         mask = np.zeros((len(texts), self.limit), dtype=bool)
         for row, text in enumerate(texts):

@@ -71,12 +71,13 @@ def open_data(
             {"crate": clips.crate.clips_hash, "labels": clips.labels_hash, "clips": rows.count, "weight": use.weight}
         )
         if encoder is not None and clips.labels is not None and clips.crate.storage.is_local:
-            folder = sidecar_folder(use.path, clips.labels, encoder.card, stage.token_limit)
+            limit = min(stage.token_limit, encoder.most_tokens or stage.token_limit)
+            folder = sidecar_folder(use.path, clips.labels, encoder.card, limit)
             if encode_text and not (folder / "sidecar.json").is_file():
-                count = write_sidecar(folder, _texts(clips, encoder, stage.token_limit), encoder, stage.token_limit)
+                count = write_sidecar(folder, _texts(clips, encoder, limit), encoder, limit)
                 say(f"encoded {count} texts of {use.path} with {encoder.card.name} into {folder}")
             if (folder / "sidecar.json").is_file():
-                sidecars.append(Sidecar(folder, encoder.card, stage.token_limit))
+                sidecars.append(Sidecar(folder, encoder.card, limit))
     options: dict[str, Any] = {
         "window": config.window_row_groups,
         "threads": config.loader_threads,

@@ -132,3 +132,16 @@ def test_text_source_masks_and_draws_evenly(clap):
     texts = ClipTexts(long=("a", "b", "c"), short=("d",))
     assert [source.draw(texts, (i + 0.5) / 4) for i in range(4)] == ["a", "b", "c", "d"]
     assert source.draw(ClipTexts(), 0.9) == ""
+
+
+def test_an_encoder_that_reads_less_than_the_stage_would(clap):
+    """The bundled tower reads 64 tokens, the spectrogram generator would take 96."""
+    encoder = load_text_encoder(clap)
+    assert encoder.most_tokens == 64
+    source = TextSource(encoder, 96)
+    assert source.limit == 64
+    tokens, mask = source.batch(["piano " * 200], "cpu")
+    assert tokens.shape == (1, 64, 16)
+    assert mask.all()
+    pieces = [source.draw(ClipTexts(short=("jazz",) * 100), (i + 0.5) / 4) for i in range(4)]
+    assert all(len(encoder.token_ends(piece)) <= 64 for piece in pieces)
