@@ -55,28 +55,43 @@ class ExactSearch:
                 "embed both with the same model: cratedig vocab embed"
             )
         k = min(k, N)
-        rows_QK = np.zeros((len(queries_QD), k), dtype=np.int64)
-        scores_QK = np.zeros((len(queries_QD), k), dtype=np.float32)
-        for start in range(0, len(queries_QD), _QUERY_BLOCK):
-            block = queries_QD[start : start + _QUERY_BLOCK]
-            padded = np.zeros((_QUERY_BLOCK, D), dtype=np.float32)
-            padded[: len(block)] = block
-            rows, scores = self._top_of_block(padded, k)
-            rows_QK[start : start + len(block)] = rows[: len(block)]
-            scores_QK[start : start + len(block)] = scores[: len(block)]
-        return Found(rows_QK=rows_QK, scores_QK=scores_QK)
+        blocks = [
+            _padded(queries_QD[start : start + _QUERY_BLOCK]) for start in range(0, len(queries_QD), _QUERY_BLOCK)
+        ]
+        rows_QK, scores_QK = _unpack(self._best(blocks, k))
+        return Found(rows_QK=rows_QK[: len(queries_QD)], scores_QK=scores_QK[: len(queries_QD)])
 
-    def _top_of_block(self, queries_QD: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def _best(self, blocks: list[NDArray[np.float32]], k: int) -> NDArray[np.int64]:
+        """Packed best of all blocks. Each chunk is read, and widened from float16, once for all of them."""
         import torch
 
         torch.set_num_threads(self._threads)
-        queries = torch.from_numpy(queries_QD)
-        best_QK = np.zeros((len(queries_QD), 0), dtype=np.int64)
+        queries = [torch.from_numpy(block_QD) for block_QD in blocks]
+        best = [np.zeros((len(block_QD), 0), dtype=np.int64) for block_QD in blocks]
+        least = [torch.full((len(block_QD),), -torch.inf) for block_QD in blocks]
         for start in range(0, len(self._captions_ND), _CHUNK_CAPTIONS):
-            chunk_MD = np.ascontiguousarray(self._captions_ND[start : start + _CHUNK_CAPTIONS], dtype=np.float32)
-            scores_QM = queries @ torch.from_numpy(chunk_MD).T
-            best_QK = _largest(np.concatenate([best_QK, _best_of_chunk(scores_QM, start, k)], axis=1), k)
-        return _unpack(best_QK)
+            chunk_MD = torch.from_numpy(self._captions_ND[start : start + _CHUNK_CAPTIONS]).to(torch.float32)
+            for at, block in enumerate(queries):
+                scores_QM = block @ chunk_MD.T
+                # A later caption with the score of the k-th has the larger row: only a higher score gets in.
+                better = (scores_QM.amax(dim=1) > least[at]).nonzero()[:, 0].numpy()
+                if not len(better):
+                    continue
+                if best[at].shape[1] < k:
+                    found = np.concatenate([best[at], _best_of_chunk(scores_QM, start, k)], axis=1)
+                    best[at] = _largest(found, k)
+                else:
+                    found = _best_of_chunk(scores_QM[torch.from_numpy(better)], start, k)
+                    best[at][better] = _largest(np.concatenate([best[at][better], found], axis=1), k)
+                if best[at].shape[1] == k:
+                    least[at] = torch.from_numpy(_unpack(best[at][:, -1:])[1][:, 0])
+        return np.concatenate(best) if best else np.zeros((0, k), dtype=np.int64)
+
+
+def _padded(block_QD: NDArray[np.float32]) -> NDArray[np.float32]:
+    padded = np.zeros((_QUERY_BLOCK, block_QD.shape[1]), dtype=np.float32)
+    padded[: len(block_QD)] = block_QD
+    return padded
 
 
 def _best_of_chunk(scores_QM: torch.Tensor, start: int, k: int) -> NDArray[np.int64]:
