@@ -42,7 +42,7 @@ _CHAT = re.compile(
 )
 _LYRICS = re.compile(
     r"[♪♫♬]|\b(la|na|oh|ooh|ah|yeah|hey|doo|da|uh|woah|whoa)\b(?:[\s,!-]+\1\b){2,}|\b(?:verse|chorus|refrain"
-    r"|bridge|outro)\s*\d?\s*:|\s/\s.*\s/\s|[\"“](?:[^\"”\s]+\s+){5,}[^\"”\s]+[\"”]|\blyrics?\s*:",
+    r"|bridge|outro)\s*\d*\s*:|\s/\s.*\s/\s|[\"“](?:[^\"”\s]+\s+){5,}[^\"”\s]+[\"”]|\blyrics?\s*:",
     re.IGNORECASE,
 )
 _ENGLISH = frozenset("the is are with of and it this that by for from has there while over its".split())
@@ -117,13 +117,12 @@ _CHAT_SIGNS = frozenset("you your know free help check else".split())
 
 
 def _is_english(sentence: str, tokens: Sequence[str]) -> bool:
-    """By small English words where there are enough of them, else by py3langid, which errs on very short sentences."""
-    small = sum(token in _ENGLISH for token in tokens)
-    if small * 4 >= len(tokens) and sentence.isascii():
-        return True
-    if _language(sentence) == "en":
-        return True
-    return sentence.isascii() and sum(token in COMMON_WORDS for token in tokens) * 5 >= 3 * len(tokens)
+    """By common English words where there are enough of them, else by py3langid, which errs on very short sentences."""
+    if sentence.isascii():
+        common = sum(token in COMMON_WORDS for token in tokens)
+        if common * 5 >= 3 * len(tokens) or sum(token in _ENGLISH for token in tokens) * 4 >= len(tokens):
+            return True
+    return _language(sentence) == "en"
 
 
 @cache

@@ -42,17 +42,18 @@ def answer_sentences(answer: str, *, title: str = "", artist: str = "", cut_shor
 
 def without_echo(answer: str, *, title: str = "", artist: str = "") -> str:
     """The answer without a repetition of the prompt before it and without the next song that a model goes on with."""
-    text = answer.lstrip()
-    if title:
-        opening = re.compile(
-            rf"""[-*•]?\s*["“']?{re.escape(title)}["”']?\s+by\s+{re.escape(artist)}\s*:\s*""", re.IGNORECASE
-        )
-        found = opening.match(text)
-        if found:
-            text = text[found.end() :]
-    following = _NEXT_SONG.search(text)
-    if following:
-        text = text[: following.start()]
+    text = answer.lstrip("-*• \t\n")
+    if title and " by " in text:
+        start = text[: len(title) + len(artist) + 16].lower()
+        for before, after in (('"', '"'), ("“", "”"), ("", ""), ("'", "'")):
+            echo = f"{before}{title}{after} by {artist}:".lower()
+            if start.startswith(echo):
+                text = text[len(echo) :]
+                break
+    if " by " in text:
+        following = _NEXT_SONG.search(text)
+        if following:
+            text = text[: following.start()]
     return text
 
 
