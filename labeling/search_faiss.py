@@ -19,13 +19,21 @@ from numpy.typing import NDArray
 
 from labeling.search import CaptionSearch, Found
 from pipeline.errors import BadInput, IndexMismatch
-from pipeline.ids import content_hash
 from pipeline.storage import Storage
 
 if TYPE_CHECKING:
     import faiss
 
-__all__ = ["FaissSearch", "IndexCard", "build_index", "open_index", "recall_at_k", "tune_width"]
+__all__ = [
+    "WIDTHS",
+    "FaissSearch",
+    "IndexCard",
+    "build_index",
+    "open_index",
+    "recall_at_k",
+    "tune_width",
+    "write_index",
+]
 
 Matrix = NDArray[np.float32] | NDArray[np.float16]
 
@@ -61,16 +69,16 @@ class FaissSearch:
                 f"the index holds {index.ntotal} captions of {index.d} dimensions, the matrix {len(captions_ND)} of "
                 f"{captions_ND.shape[1]}; build it again"
             )
-        self._captions_ND, self._index, self._threads = captions_ND, index, threads
+        self._captions_ND, self.index, self._threads = captions_ND, index, threads
         self.width = width
 
     def top(self, queries_QD: NDArray[np.float32], k: int) -> Found:
         """Raises IndexMismatch where queries and captions have different dimensions."""
         import faiss
 
-        if queries_QD.shape[1] != self._index.d:
+        if queries_QD.shape[1] != self.index.d:
             raise IndexMismatch(
-                f"the audio embeddings have {queries_QD.shape[1]} dimensions, the index {self._index.d}; "
+                f"the audio embeddings have {queries_QD.shape[1]} dimensions, the index {self.index.d}; "
                 "embed both with the same model: cratedig vocab embed"
             )
         faiss.omp_set_num_threads(self._threads)
@@ -80,7 +88,7 @@ class FaissSearch:
         scores: list[NDArray[np.float32]] = []
         for start in range(0, len(queries_QD), _QUERY_BLOCK):
             block_QD = np.ascontiguousarray(queries_QD[start : start + _QUERY_BLOCK], dtype=np.float32)
-            _, found_QW = self._index.search(block_QD, wanted)
+            _, found_QW = self.index.search(block_QD, wanted)
             ranked = [self._rank(query_D, row_W, k) for query_D, row_W in zip(block_QD, found_QW, strict=True)]
             rows += [row_K for row_K, _ in ranked]
             scores += [score_K for _, score_K in ranked]
@@ -167,7 +175,7 @@ def open_index(
 
     name = _name(matrix)
     if not storage.exists(f"{name}.json"):
-        raise BadInput(f"there is no index {name} in {storage.url}; build it: cratedig vocab embed --index")
+        raise BadInput(f"there is no index {name} in {storage.url}; build one with build_index and write_index")
     card = IndexCard(**storage.read_json(f"{name}.json"))
     if storage.is_local:
         index = faiss.read_index(storage.path(name), faiss.IO_FLAG_MMAP_IFC)
@@ -176,11 +184,6 @@ def open_index(
     if card.matrix != matrix:
         raise IndexMismatch(f"{name} was made of {card.matrix}, not of {matrix}; build it again")
     return FaissSearch(captions_ND, index, width=card.width, threads=threads), card
-
-
-def index_hash(card: IndexCard) -> str:
-    """Identifies what a search by this index finds."""
-    return content_hash(asdict(card))
 
 
 def _name(matrix: str) -> str:

@@ -1,0 +1,210 @@
+"""Caption search at size: exact against a plain FAISS flat index, the fast path, and the memory of two workers.
+
+python -m benchmarks.search [--captions 4000000] [--dimension 512] [--queries 128] [--threads 2] [--scratch FOLDER]
+
+Captions are random around random centres, queries are drawn from neither (a centre, more noise): what an audio
+embedding is to captions. All paths answer the same queries in this one run; times are the best of --repeats. Writes
+20 GB at the default size: the matrix in float32, in float16 and as a flat index, and the codes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.memory import proportional_mib
+from labeling.search import ExactSearch, Found
+from labeling.search_faiss import FaissSearch, IndexCard, build_index, open_index, recall_at_k, tune_width, write_index
+from pipeline.storage import Storage
+
+__all__ = ["main"]
+
+K = 10
+_BLOCK = 50_000
+Result = TypeVar("Result")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--captions", type=int, default=4_000_000)
+    parser.add_argument("--dimension", type=int, default=512)
+    parser.add_argument("--queries", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--scratch", help="folder with room for the matrices (default: a temporary one)")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        _worker(Path(args.worker), args.threads)
+        return
+    with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
+        _run(Path(scratch), args.captions, args.dimension, args.queries, args.threads, args.repeats)
+
+
+def _run(scratch: Path, captions: int, dimension: int, queries: int, threads: int, repeats: int) -> None:
+    began = time.perf_counter()
+    queries_QD, tuning_QD = _make(scratch, captions, dimension, queries)
+    print(f"{captions:,} x {dimension} made in {time.perf_counter() - began:.0f} s", flush=True)
+    np.save(scratch / "queries.npy", queries_QD)
+    full = np.load(scratch / "captions.npy", mmap_mode="c")
+    half = np.load(scratch / "half.npy", mmap_mode="c")
+    flat_s, flat_found = _measure_flat(_flat_index(scratch, captions, dimension), queries_QD, threads, repeats)
+    _row("FAISS flat, float32", flat_s, queries)
+    exact = ExactSearch(full, threads=threads)
+    exact_s, best = _best(lambda: exact.top(queries_QD, K), repeats)
+    _row("exact path, float32 on disk", exact_s, queries, f"{flat_s / exact_s:.2f} x flat")
+    half_s, half_found = _best(lambda: ExactSearch(half, threads=threads).top(queries_QD, K), repeats)
+    _row("exact path, float16 on disk", half_s, queries, f"{flat_s / half_s:.2f} x flat")
+    print(f"exact and flat agree on {recall_at_k(best, flat_found):.4f} of the top {K}; float16 on", end=" ")
+    print(
+        f"{recall_at_k(half_found, best):.4f}; memory beside the mapped files: {_anonymous_mib():,.0f} MiB", flush=True
+    )
+
+    _measure_fast(scratch, full, best, exact_s, queries_QD, tuning_QD, threads, repeats)
+    _measure_workers(scratch, threads)
+
+
+def _measure_flat(path: Path, queries_QD: NDArray[np.float32], threads: int, repeats: int) -> tuple[float, Found]:
+    """The flat index, mapped from its file, which is removed afterwards."""
+    import faiss
+
+    flat = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    faiss.omp_set_num_threads(threads)
+    seconds, (scores_QK, rows_QK) = _best(lambda: flat.search(queries_QD, K), repeats)
+    path.unlink()
+    return seconds, Found(rows_QK=rows_QK, scores_QK=scores_QK)
+
+
+def _measure_fast(
+    scratch: Path,
+    full: NDArray[np.float32],
+    best: Found,
+    exact_s: float,
+    queries_QD: NDArray[np.float32],
+    tuning_QD: NDArray[np.float32],
+    threads: int,
+    repeats: int,
+) -> None:
+    """Build the codes, choose the width on other queries, write the index, and search."""
+    import faiss
+
+    began = time.perf_counter()
+    search = FaissSearch(full, build_index(full, threads=threads), width=1, threads=threads)
+    print(f"codes built in {time.perf_counter() - began:.0f} s", flush=True)
+    reached = tune_width(search, ExactSearch(full, threads=threads), tuning_QD, k=K, recall=0.995)
+    card = IndexCard(
+        captions=len(full),
+        dimension=full.shape[1],
+        matrix="captions.npy",
+        width=search.width,
+        k=K,
+        recall=reached,
+        queries=len(tuning_QD),
+        faiss=faiss.__version__,
+    )
+    write_index(Storage(scratch), search.index, card)
+    fast_s, found = _best(lambda: search.top(queries_QD, K), repeats)
+    _row(f"fast path, width {search.width}", fast_s, len(queries_QD), f"{exact_s / fast_s:.1f} x exact")
+    print(f"recall@{K} {recall_at_k(found, best):.4f} on these queries, {reached:.4f} on {len(tuning_QD)} to tune with")
+
+
+def _make(folder: Path, captions: int, dimension: int, queries: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Write the captions in both precisions; returns the queries and as many others to tune with."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((max(captions // 100, 10), dimension), dtype=np.float32)
+    full = np.lib.format.open_memmap(folder / "captions.npy", "w+", np.float32, (captions, dimension))
+    half = np.lib.format.open_memmap(folder / "half.npy", "w+", np.float16, (captions, dimension))
+    for start in range(0, captions, _BLOCK):
+        count = min(_BLOCK, captions - start)
+        rows = centres[rng.integers(0, len(centres), count)]
+        rows += 0.7 * rng.standard_normal((count, dimension), dtype=np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        full[start : start + count] = rows
+        half[start : start + count] = rows
+    full.flush()
+    half.flush()
+    asked = 0.6 * centres[rng.integers(0, len(centres), 2 * queries)]
+    asked += 0.9 * rng.standard_normal(asked.shape, dtype=np.float32)
+    asked /= np.linalg.norm(asked, axis=1, keepdims=True)
+    return asked[:queries], asked[queries:]
+
+
+def _flat_index(folder: Path, captions: int, dimension: int) -> Path:
+    """A flat index's file, without ever holding it: the header of a small one, then the matrix as it is on disk."""
+    import faiss
+
+    small = faiss.IndexFlatIP(dimension)
+    small.add(np.zeros((1, dimension), dtype=np.float32))
+    data = faiss.serialize_index(small).tobytes()
+    header = bytearray(data[: len(data) - 4 * dimension])
+    header[8:16] = struct.pack("<q", captions)  # after the four-letter name and the dimension
+    header[-8:] = struct.pack("<Q", captions * dimension)
+    path = folder / "flat.faiss"
+    with path.open("wb") as target, (folder / "captions.npy").open("rb") as source:
+        target.write(header)
+        source.seek(np.load(folder / "captions.npy", mmap_mode="r").offset)
+        shutil.copyfileobj(source, target, 1 << 24)
+    return path
+
+
+def _measure_workers(scratch: Path, threads: int) -> None:
+    """Memory of one worker process and of two that share one index, pages that both map counted once."""
+    for count in (1, 2):
+        command = [sys.executable, "-m", "benchmarks.search", "--worker", str(scratch)]
+        command += ["--threads", str(max(1, threads // 2))]
+        workers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(count)]
+        for worker in workers:
+            assert worker.stdout is not None
+            worker.stdout.readline()
+        total = sum(proportional_mib(worker.pid) for worker in workers)
+        private = sum(proportional_mib(worker.pid, files=False) for worker in workers)
+        for worker in workers:
+            worker.communicate(b"end\n")
+        print(
+            f"{count} worker{'s' * (count > 1)}: {total:,.0f} MiB, of which {private:,.0f} MiB are no mapped file",
+            flush=True,
+        )
+
+
+def _worker(folder: Path, threads: int) -> None:
+    """Answer the queries by both paths, say so, and stay until told to end."""
+    captions = np.load(folder / "captions.npy", mmap_mode="c")
+    search, _ = open_index(Storage(folder), "captions.npy", captions, threads=threads)
+    queries_QD = np.load(folder / "queries.npy")
+    search.top(queries_QD, K)
+    ExactSearch(captions, threads=threads).top(queries_QD[:64], K)
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+def _anonymous_mib() -> float:
+    return proportional_mib(os.getpid(), files=False)
+
+
+def _best(work: Callable[[], Result], repeats: int) -> tuple[float, Result]:
+    seconds, result = float("inf"), work()  # the first run also brings the file into memory
+    for _ in range(repeats):
+        began = time.perf_counter()
+        result = work()
+        seconds = min(seconds, time.perf_counter() - began)
+    return seconds, result
+
+
+def _row(name: str, seconds: float, queries: int, more: str = "") -> None:
+    print(f"{name:32}{1e3 * seconds / queries:10.2f} ms a query   {more}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
