@@ -79,7 +79,7 @@ def train(config: StageConfig, size: int, device: torch.device, steps: int, args
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=device.type == "cuda")
     ema = [p.detach().clone() for p in model.parameters()]
     if args.compile:
-        model.compile()
+        model.compile_levels()
     batch = synthetic(config, size, device)
     seconds = []
     for _ in range(steps + 2):
@@ -150,7 +150,7 @@ def generate_report(args: argparse.Namespace, device: torch.device) -> dict[str,
         if device.type == "cuda":
             model = model.to(torch.bfloat16)
         if args.compile:
-            model.compile()
+            model.compile_levels()
         stage_model = StageModel(config, model, None, "", 0, Path())
         batch = synthetic(config.model_copy(update={"crop_s": None, "clip_s": args.seconds}), args.clips, device)
         given = {name: value for name, value in batch.conditions.items() if name != "keep_text_B"}

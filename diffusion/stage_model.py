@@ -56,7 +56,7 @@ class StageModel:
         dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
         model = model.to(device, dtype).eval().requires_grad_(False)
         if compile:
-            model.compile()
+            model.compile_levels()
         source = checkpoint.config.text_encoder
         return cls(config, model, checkpoint.text_encoder, source, checkpoint.step, checkpoint.folder)
 

@@ -124,7 +124,7 @@ class Trainer:
             fused=self.accelerator.device.type == "cuda",
         )
         if config.compile:
-            model.compile()
+            model.compile_levels()
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.ema.to(self.accelerator.device)
         if resume is not None:

@@ -104,6 +104,17 @@ class UNet(nn.Module):
         noise_BTC = self.exit(x_BTC)
         return noise_BTC.transpose(1, 2)[..., :length]
 
+    def compile_levels(self, **options: Any) -> UNet:
+        """torch.compile, a level at a time: short to start, and indifferent to what is wrapped around the model."""
+        import torch._dynamo  # seconds to import
+
+        for name in ("recompile_limit", "cache_size_limit"):  # every level is another shape of the same code
+            if hasattr(torch._dynamo.config, name):
+                setattr(torch._dynamo.config, name, 64)
+        for level in [*self.down, *self.up]:
+            level.compile(**options)
+        return self
+
     def _run(self, level: nn.Module, *args: Tensor | None) -> Tensor:
         if self.gradient_checkpointing and self.training:
             return cast(Tensor, checkpoint(level, *args, use_reentrant=False))

@@ -109,6 +109,22 @@ def test_a_guidance_pair_is_two_passes(flags):
     torch.testing.assert_close(both[2:], model(x, t))
 
 
+def test_compiled_levels_are_the_same_without_a_graph_break():
+    one = {"strides": (4,), "multipliers": (1,), "blocks": (1,), "self_attention": (True,), "cross_attention": (True,)}
+    config = small(aligned_channels=4, **one)
+    inputs = {"aligned_BCT": torch.randn(2, 4, 10), "text_BLW": torch.randn(2, 5, 6)}
+    x, t = torch.randn(2, 1, 40), torch.tensor([0.5, 0.2])
+    results = []
+    for compiled in (False, True):
+        model = build(config).train()
+        if compiled:
+            model.compile_levels(backend="aot_eager", fullgraph=True)
+        out = model(x, t, guidance_pair=True, **inputs)
+        out.square().mean().backward()
+        results.append((out, model.entry.weight.grad))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-5)
+
+
 def test_masked_tokens_have_no_influence():
     model = build(small())
     x, t, text = torch.randn(1, 1, 24), torch.tensor([0.5]), torch.randn(1, 5, 6)
