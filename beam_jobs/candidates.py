@@ -40,6 +40,10 @@ class CandidatesJob:
     embeddings_name: str
 
     @property
+    def title(self) -> str:
+        return f"candidates from {self.chosen.vocabulary_name}"
+
+    @property
     def folder(self) -> str:
         return self.chosen.folder
 

@@ -26,6 +26,7 @@ class ClipsJob:
     """Name or path."""
     device: str = "auto"
     folder: str = CLIPS
+    title: str = "clips"
 
     def storage(self) -> Storage:
         return Storage(self.root)

@@ -18,7 +18,9 @@ from beam_jobs.job import ShardJob
 from pipeline.errors import BadInput, RunFailed
 from pipeline.progress import Failure, progress_folder, read_failure, read_heartbeats
 
-__all__ = ["Engine", "run_job"]
+__all__ = ["Engine", "OnTick", "run_job"]
+
+OnTick = Callable[[bool], None]
 
 _TICK_S = 0.25
 _ORPHAN_GRACE_S = 2.0
@@ -58,10 +60,10 @@ class Engine:
         self._pool.close()
 
 
-def run_job(job: ShardJob, engine: Engine, on_tick: Callable[[], None] = lambda: None) -> int:
+def run_job(job: ShardJob, engine: Engine, on_tick: OnTick = lambda ended: None) -> int:
     """Do the shards of `job` that are not done; returns how many that were.
 
-    on_tick: called a few times a second while work goes on.
+    on_tick: called a few times a second while work goes on, with False, and once when it has ended, with True.
     Raises RunFailed when a shard keeps failing, after all others are done; at once for an error that no second try
     can mend.
     """
@@ -73,6 +75,7 @@ def run_job(job: ShardJob, engine: Engine, on_tick: Callable[[], None] = lambda:
         try:
             (_run_lanes if engine.runner == "local" else _run_beam)(job, engine, todo, on_tick)
         finally:
+            on_tick(True)
             storage.remove(progress_folder(job.folder))
             storage.sweep(job.folder)
     return len(todo)
@@ -177,7 +180,7 @@ class _LanePool:
             self._idle.pop().end()
 
 
-def _run_lanes(job: ShardJob, engine: Engine, todo: list[int], on_tick: Callable[[], None]) -> None:
+def _run_lanes(job: ShardJob, engine: Engine, todo: list[int], on_tick: OnTick) -> None:
     queue = deque(todo)
     ledger = _Ledger(job, engine.attempts)
     lanes: list[_Lane] = []
@@ -204,7 +207,7 @@ def _run_lanes(job: ShardJob, engine: Engine, todo: list[int], on_tick: Callable
             if time.monotonic() > next_stall_check:
                 next_stall_check = time.monotonic() + 5
                 _end_stalled(job, engine, lanes)
-            on_tick()
+            on_tick(False)
     finally:
         for lane in lanes:
             lane.end()
@@ -233,7 +236,7 @@ def _end_stalled(job: ShardJob, engine: Engine, lanes: list[_Lane]) -> None:
             lane.process.kill()  # its line ends; the loop above records the failure
 
 
-def _run_beam(job: ShardJob, engine: Engine, todo: list[int], on_tick: Callable[[], None]) -> None:
+def _run_beam(job: ShardJob, engine: Engine, todo: list[int], on_tick: OnTick) -> None:
     """One Beam pipeline over all that is to do, in a process of its own, begun again on what is left."""
     ledger = _Ledger(job, engine.attempts)
     while todo:
@@ -258,7 +261,7 @@ def _run_beam(job: ShardJob, engine: Engine, todo: list[int], on_tick: Callable[
     ledger.close()
 
 
-def _watch(process: SpawnProcess, job: ShardJob, engine: Engine, on_tick: Callable[[], None]) -> set[int]:
+def _watch(process: SpawnProcess, job: ShardJob, engine: Engine, on_tick: OnTick) -> set[int]:
     """Wait for the pipeline to end, or end it when a worker has died or nothing moves: runners may then hang for good.
 
     Returns the shards that were in work at the end.
@@ -266,7 +269,7 @@ def _watch(process: SpawnProcess, job: ShardJob, engine: Engine, on_tick: Callab
     last_life, undone = time.time(), len(job.todo())
     while process.is_alive():
         process.join(timeout=_TICK_S)
-        on_tick()
+        on_tick(False)
         signs = read_heartbeats(job.storage(), job.folder)
         last_life = max([last_life, *signs.beats.values()])
         if signs.orphans:

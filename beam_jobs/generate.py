@@ -44,6 +44,7 @@ class GenerateJob:
     shard_count: int
     run_hash: str
     folder: str = ANSWERS_FOLDER
+    title: str = "answers"
 
     def storage(self) -> Storage:
         return Storage(self.root)

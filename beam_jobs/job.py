@@ -28,8 +28,13 @@ class ShardJob(Protocol):
     """A picklable description of the work; opening it loads what is heavy."""
 
     @property
+    def title(self) -> str:
+        """For people, such as `clips` or `labels first`."""
+        ...
+
+    @property
     def folder(self) -> str:
-        """Where the shards and their markers lie, below the crate's root; also the job's name."""
+        """Where the shards and their markers lie, below the crate's root."""
         ...
 
     @property

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beam_jobs.candidates import CandidatesJob, count_candidates
-from beam_jobs.engine import Engine, run_job
+from beam_jobs.engine import Engine, OnTick, run_job
 from beam_jobs.job import ShardJob
 from beam_jobs.vocab_embed import embed_job, join_embeddings
 from labeling.candidates import CandidateSet, read_counts, write_mean_embedding
@@ -33,7 +33,7 @@ __all__ = ["LabelsJob", "check_labels", "label_crate"]
 
 _COVERAGE_SAMPLE = 20_000
 
-Stage = Callable[[ShardJob], Callable[[], None]]
+Stage = Callable[[ShardJob], OnTick]
 """Told of each job before it runs; returns what is called while it runs."""
 
 
@@ -45,6 +45,10 @@ class LabelsJob:
     shard_count: int
     run: LabelRun
     vocabularies: Mapping[str, str]
+
+    @property
+    def title(self) -> str:
+        return f"labels {self.run.name}"
 
     @property
     def folder(self) -> str:
@@ -111,7 +115,7 @@ def label_crate(
     debias: bool = False,
     name: str = "",
     engine: Engine | None = None,
-    stage: Stage = lambda _: lambda: None,
+    stage: Stage = lambda job: lambda ended: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> LabelRun:
     """Label every clip of a finished crate; what an earlier run has already found is used again.

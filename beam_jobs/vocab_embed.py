@@ -55,6 +55,10 @@ class EmbedJob:
     batches_per_shard: int
 
     @property
+    def title(self) -> str:
+        return f"embedding {posixpath.basename(self.vocabulary).removesuffix('.parquet')} captions"
+
+    @property
     def folder(self) -> str:
         return self.name.removesuffix(".npy") + ".parts"
 

@@ -114,7 +114,8 @@ def kills(runs: int) -> int:
         expected = content_hash(root / "calm")
         print(f"undisturbed: {expected} in {length:.0f} s")
         same, victims = 0, Counter[str]()
-        for number in range(runs):
+        number = 0
+        while number < runs:
             out = root / "crate"
             shutil.rmtree(out, ignore_errors=True)
             command = mine(DEMO_MUSIC / "metadata.csv", out, *options)
@@ -122,17 +123,20 @@ def kills(runs: int) -> int:
             time.sleep(dice.uniform(0.05, 0.95) * length)
             tree = [pid for pid in process_tree(process.pid) if role(pid) in ("command", "worker", "decoder")]
             victim = dice.choice(tree) if process.poll() is None and tree else 0
-            what = role(victim) if victim else "none, it had ended"
-            if victim:
-                os.kill(victim, signal.SIGKILL)
+            if not victim:
+                process.wait()
+                continue  # it had ended already: another moment
+            what = role(victim)
+            os.kill(victim, signal.SIGKILL)
             victims[what] += 1
+            number += 1
             code = process.wait(timeout=600)
             again = what == "command"
             if again:
                 code = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
             ended = content_hash(out) if code == 0 else f"exit code {code}"
             same += ended == expected
-            print(f"  run {number + 1:2}: killed {what}{', typed again' if again else ''}: {ended}", flush=True)
+            print(f"  run {number:2}: killed {what}{', typed again' if again else ''}: {ended}", flush=True)
         print(f"{same} of {runs} crates with the hash of the undisturbed one; killed: {dict(victims)}")
         return 0 if same == runs else 1
 

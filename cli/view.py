@@ -12,6 +12,7 @@ from pipeline.progress import read_heartbeats
 from pipeline.shards import read_marker
 
 if TYPE_CHECKING:
+    from beam_jobs.engine import OnTick
     from beam_jobs.job import ShardJob
 
 __all__ = ["JobView", "duration"]
@@ -39,20 +40,19 @@ class JobView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_job()
+        self._end_line()
 
-    def watch(self, job: ShardJob) -> _Tick:
-        """Begin to show `job`; the result is to be called while it runs."""
-        self._end_job()
+    def watch(self, job: ShardJob) -> OnTick:
+        """Begin to show `job`; the result is to be called while it runs, and when it has ended."""
         self._job = job
         self._state = _JobState(job)
         self._next = 0.0 if self._live else time.monotonic() + _PLAIN_EVERY_S
         if self._state.skipped:
-            self._write(f"{job.folder}: {self._state.skipped} of {job.shard_count} shards are done already")
-        return _Tick(self)
+            self._write(f"{job.title}: {self._state.skipped} of {job.shard_count} shards are done already")
+        return self._tick
 
-    def tick(self, *, last: bool = False) -> None:
-        if self._job is None or (time.monotonic() < self._next and not last):
+    def _tick(self, ended: bool) -> None:
+        if self._job is None or (time.monotonic() < self._next and not ended):
             return
         self._next = time.monotonic() + (_LIVE_EVERY_S if self._live else _PLAIN_EVERY_S)
         text = self._state.line()
@@ -60,19 +60,18 @@ class JobView:
             self._rewrite(text)
         else:
             self._write(text)
-
-    def _end_job(self) -> None:
-        if self._job is not None:
-            if self._state.todo:
-                self.tick(last=True)
-            if self._live and self._shown:
-                self._out.write("\n")
-                self._shown = False
+        if ended:
+            self._end_line()
             self._job = None
 
+    def _end_line(self) -> None:
+        if self._shown:
+            self._out.write("\n")
+            self._shown = False
+
     def say(self, text: str) -> None:
-        """A line of its own, after the job before it."""
-        self._end_job()
+        """A line of its own."""
+        self._end_line()
         self._write(text)
 
     def _write(self, text: str) -> None:
@@ -83,14 +82,6 @@ class JobView:
         self._out.write("\r\x1b[2K" + text)
         self._out.flush()
         self._shown = True
-
-
-class _Tick:
-    def __init__(self, view: JobView) -> None:
-        self._view = view
-
-    def __call__(self) -> None:
-        self._view.tick()
 
 
 class _JobState:
@@ -119,7 +110,7 @@ class _JobState:
         rejects = sum(n for name, n in (self._done + working).items() if ":" in name)
         shards = self._job.shard_count - len(self._left)
         parts = [
-            f"{self._job.folder}: {shards} of {self._job.shard_count} shards",
+            f"{self._job.title}: {shards} of {self._job.shard_count} shards",
             f"{units:,} {unit} ({units / max(seconds, 0.1):,.1f}/s)",
         ]
         if rejects:

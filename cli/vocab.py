@@ -255,7 +255,7 @@ def _embed(args: argparse.Namespace) -> int:
     if left < job.shard_count:
         print(f"taking up where it stopped: {job.shard_count - left} of {job.shard_count} shards are done")
 
-    def on_tick() -> None:
+    def on_tick(ended: bool) -> None:
         nonlocal shown
         if time.monotonic() - shown > 5:
             shown = time.monotonic()

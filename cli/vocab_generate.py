@@ -169,7 +169,7 @@ def _run_generation(job: Any, *, workers: int, price_per_hour: float) -> int:
             text += f", {price_per_hour * seconds / 3600 / sentences * 1e6:,.2f} a million sentences before cleaning"
         return text
 
-    def on_tick() -> None:
+    def on_tick(ended: bool) -> None:
         nonlocal shown
         if time.monotonic() - shown > 5:
             shown = time.monotonic()

@@ -27,6 +27,7 @@ class CountingJob:
     fail_open: bool = False
     shard_s: float = 0.0
     folder: str = "numbers"
+    title: str = "numbers"
 
     def storage(self) -> Storage:
         return Storage(self.root)

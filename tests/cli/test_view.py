@@ -35,7 +35,7 @@ def test_a_log_gets_plain_lines_and_the_last_one_says_it_all(tmp_path: Path) -> 
         tick = view.watch(job)
         finish(job, 1)
         finish(job, 2)
-        tick()
+        tick(True)
         view.say("and then")
     lines = out.getvalue().splitlines()
     assert lines[0] == "numbers: 1 of 3 shards are done already"
@@ -50,7 +50,7 @@ def test_a_terminal_gets_one_line_that_is_rewritten(tmp_path: Path) -> None:
         tick = view.watch(job)
         finish(job, 0)
         Heartbeat(Storage(tmp_path), "numbers", 1)({"clips": 2})
-        tick()
+        tick(False)
     said = out.getvalue()
     assert said.startswith("\r\x1b[2Knumbers: 1 of 2 shards, 7 clips (")
     assert " left" in said
