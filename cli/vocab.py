@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "vocab",
         help="caption vocabularies: import, generate, clean, merge, embed",
-        description="Caption vocabularies. A vocabulary is one Parquet file of one kind (long: sentences, short: tags) "
-        "and a JSON card beside it that says where the captions come from and what every filter left out.",
+        description="Caption vocabularies. A vocabulary is one Parquet file of one kind (long: sentences,\n"
+        "short: tags) and a JSON card beside it that says where the captions come from\n"
+        "and what every filter left out.",
         epilog="examples:\n"
         "  cratedig vocab import captions.txt --out mine.parquet\n"
         "  cratedig vocab generate songs.csv --out raw --server http://localhost:8000/v1 --model NAME\n"
@@ -40,8 +42,11 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _command(commands: Any, name: str, run: Any, help_text: str, description: str, example: str) -> Any:
+    words = "\n".join(
+        textwrap.fill(line, 78, subsequent_indent=" " * 16 * line.startswith("  ")) for line in description.split("\n")
+    )
     parser = commands.add_parser(
-        name, help=help_text, description=description, epilog=f"example:\n{example}", formatter_class=_RAW
+        name, help=help_text, description=words, epilog=f"example:\n{example}", formatter_class=_RAW
     )
     parser.set_defaults(run=run)
     return parser

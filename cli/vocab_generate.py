@@ -13,8 +13,8 @@ def add_generate(commands: Any) -> None:
     parser = commands.add_parser(
         "generate",
         help="ask a language model to describe a list of songs",
-        description="Asks a model about every song, in shards that are written when they are whole: stop it, kill "
-        "it, and run the same command again to go on. Clean the answers with `cratedig vocab clean OUT`.",
+        description="Asks a model about every song, in shards that are written when they are whole: stop\n"
+        "it, kill it, and run the same command again to go on. Clean the answers with\n`cratedig vocab clean OUT`.",
         epilog="examples:\n"
         "  cratedig vocab generate songs.csv --out raw --server http://localhost:8000/v1 --model NAME\n"
         "  cratedig vocab generate songs.csv --out raw --vllm --model NAME --samples 4 --price-per-hour 3.5\n"
