@@ -97,13 +97,21 @@ def _run(args: argparse.Namespace) -> int:
                 cpu=args.cpu,
                 wandb=args.wandb,
                 on_checkpoint=demos,
-                say=lambda line: print(line, flush=True),
+                say=_say,
             )
         except Stopped:
-            print(f"{stage}: stopped, with a checkpoint; the same command continues", flush=True)
+            _say(f"{stage}: stopped, with a checkpoint; the same command continues")
             return 130
-    print(f'done: {out}. Listen: cratedig generate "slow solo piano" --from {out} -o out.wav')
+    _say(f'done: {out}. Listen: cratedig generate "slow solo piano" --from {out} -o out.wav')
     return 0
+
+
+def _say(line: str) -> None:
+    """Once, however many processes there are."""
+    import os
+
+    if os.environ.get("RANK", "0") == "0":
+        print(line, flush=True)
 
 
 def _changed(config: Any, args: argparse.Namespace) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -90,7 +90,7 @@ class ClipLoader:
                         future.cancel()
 
 
-def one_ahead(items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]:
+def one_ahead(items: Iterable[Item], make: Callable[[Item], Made]) -> Generator[Made, None, None]:
     """`make` of each item, the next one already in the making in a thread while the caller works with this one."""
     with ThreadPoolExecutor(1, thread_name_prefix="batch") as pool:
         pending: Future[Made] | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,9 +75,11 @@ def open_data(
         if encoder is not None and clips.labels is not None and clips.crate.storage.is_local:
             limit = min(stage.token_limit, encoder.most_tokens or stage.token_limit)
             folder = sidecar_folder(use.path, clips.labels, encoder.card, limit)
-            if encode_text and not (folder / "sidecar.json").is_file():
+            if encode_text and not (folder / "sidecar.json").is_file() and _rank() == 0:
                 count = write_sidecar(folder, _texts(clips, encoder, limit), encoder, limit)
                 say(f"encoded {count} texts of {use.path} with {encoder.card.name} into {folder}")
+            while encode_text and not (folder / "sidecar.json").is_file():
+                time.sleep(1.0)  # the first rank is at it
             if (folder / "sidecar.json").is_file():
                 sidecars.append(Sidecar(folder, encoder.card, limit))
     options: dict[str, Any] = {
@@ -127,7 +131,8 @@ def train_stage(
                 "crates, labels and weights to continue it, or another --out"
             )
         say(f"{config.stage.stage}: continues at step {resume.step} from {resume.folder}")
-    _sweep(out / "checkpoints")
+    if _rank() == 0:
+        _sweep(out / "checkpoints")
     trainer = Trainer(
         config, data.train, data.held_out, data.text, out, data=data.about, resume=resume, cpu=cpu, wandb=wandb
     )
@@ -174,6 +179,11 @@ def _sweep(checkpoints: Path) -> None:
     """What a killed writer left."""
     for path in checkpoints.glob(".tmp-*"):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _rank() -> int:
+    """As torchrun and accelerate set it; there is no process group yet."""
+    return int(os.environ.get("RANK", "0"))
 
 
 def _device(cpu: bool) -> str:

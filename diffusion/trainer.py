@@ -5,6 +5,7 @@ B batch, C channels, T time.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import time
@@ -145,20 +146,22 @@ class Trainer:
         positions = (
             p for step in range(self.step, config.total_steps) for p in step_positions(step, config, rank, world)
         )
-        batches = one_ahead(self.loader.batches(positions), self._batch)
-        with _signals() as stop, self.log:
+        with (
+            _signals() as stop,
+            self.log,
+            contextlib.closing(one_ahead(self.loader.batches(positions), self._batch)) as batches,
+        ):
             while self.step < config.total_steps:
                 started = time.perf_counter()
                 loss, norm = self._step(batches)
                 self.log.step(self.step, loss, norm, config.learning_rate(self.step), time.perf_counter() - started)
                 self.step += 1
-                last = self.step == config.total_steps or self._any(stop.raised)
-                if last or self.step % config.checkpoint_every == 0:
+                stopped = self._any(stop.raised)
+                if stopped or self.step == config.total_steps or self.step % config.checkpoint_every == 0:
                     self.save()
                     on_checkpoint(self)
-                if self._any(stop.raised) and self.step < config.total_steps:
+                if stopped and self.step < config.total_steps:
                     raise Stopped
-            batches.close()  # type: ignore[attr-defined]
 
     def save(self) -> None:
         """Losses of the held-out clips, then the checkpoint. Only the main process writes."""
