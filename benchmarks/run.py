@@ -1,0 +1,46 @@
+"""`make bench`: the benchmarks behind the README's figures, one after the other.
+
+python -m benchmarks.run            those that need nothing but this repository, about ten minutes on two quiet cores
+python -m benchmarks.run --list     every benchmark and what it needs
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+QUICK = [
+    (["benchmarks.mel"], "the log-mel front end against ClapFeatureExtractor"),
+    (["benchmarks.clips_speed"], "the clips job against the sum of its kernels"),
+    (["benchmarks.balance", "--speed"], "counting and drawing, microseconds a clip"),
+    (["benchmarks.faults", "damaged"], "300 damaged files, each accounted for"),
+    (["benchmarks.faults", "kills"], "20 runs with a SIGKILL, one hash"),
+    (["benchmarks.labels_true", "demo/crate"], "labels of the demo against what its tracks contain (after make demo)"),
+]
+OTHERS = [
+    ("python -m benchmarks.balance CRATE", "entropy of caption use under three draws; a crate of 500 clips or more"),
+    ("python -m benchmarks.embedder", "milliseconds a window and a caption"),
+    ("python -m benchmarks.bundled_model", "the bundled model on an unseen soundfont; needs TimGM6mb and FluidR3"),
+    ("python -m benchmarks.laion_parity", "regenerates the LAION fixture; needs laion-clap in its own environment"),
+    ("python -m benchmarks.search", "exact and FAISS search over 4,000,000 captions; 12 GB of disk and memory"),
+    ("python -m benchmarks.vocab_clean", "cleaning 4,000,000 sentences"),
+]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true")
+    if parser.parse_args().list:
+        for command, about in [(f"python -m {' '.join(c)}", about) for c, about in QUICK] + OTHERS:
+            print(f"{command:45} {about}")
+        return 0
+    codes = []
+    for command, about in QUICK:
+        print(f"\n== {about}: python -m {' '.join(command)}", flush=True)
+        codes.append(subprocess.run([sys.executable, "-m", *command]).returncode)
+    return max(codes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
