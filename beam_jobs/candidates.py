@@ -19,7 +19,7 @@ from labeling.candidates import (
     write_counts,
 )
 from labeling.caption_embeddings import load_embeddings
-from labeling.search import ExactSearch
+from labeling.search import CaptionSearch, ExactSearch
 from pipeline.crate import Crate
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
@@ -47,6 +47,11 @@ class CandidatesJob:
     def folder(self) -> str:
         return self.chosen.folder
 
+    @property
+    def index_name(self) -> str:
+        """Of the fast search's index, below the crate's root; empty where the search is exact."""
+        return "" if self.chosen.search == "exact" else f"{self.folder}/captions.faiss"
+
     def storage(self) -> Storage:
         return Storage(self.root)
 
@@ -57,11 +62,16 @@ class CandidatesJob:
     def open(self) -> _Worker:
         crate = Crate.open(self.root)
         matrix_ND = load_embeddings(Storage(self.embeddings_root), self.embeddings_name, crate.embedder)
-        return _Worker(crate, self.chosen, ExactSearch(matrix_ND), Vocabulary.load(self.vocabulary))
+        search: CaptionSearch = ExactSearch(matrix_ND)
+        if self.index_name:
+            from labeling.search_faiss import open_index
+
+            search, _ = open_index(crate.storage, self.index_name, matrix_ND, matrix=self.embeddings_name)
+        return _Worker(crate, self.chosen, search, Vocabulary.load(self.vocabulary))
 
 
 class _Worker:
-    def __init__(self, crate: Crate, chosen: CandidateSet, search: ExactSearch, vocabulary: Vocabulary) -> None:
+    def __init__(self, crate: Crate, chosen: CandidateSet, search: CaptionSearch, vocabulary: Vocabulary) -> None:
         self._crate, self._chosen, self._search, self._vocabulary = crate, chosen, search, vocabulary
 
     def run(self, shard: int) -> ShardReport:

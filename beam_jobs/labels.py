@@ -5,11 +5,12 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from beam_jobs.candidates import CandidatesJob, count_candidates
+from beam_jobs.caption_index import prepare_index, search_name
 from beam_jobs.engine import Engine, OnTick, run_job
 from beam_jobs.job import ShardJob
 from beam_jobs.vocab_embed import embed_job, join_embeddings
@@ -113,6 +114,7 @@ def label_crate(
     seed: int = 0,
     method: Method = "inverse-frequency",
     debias: bool = False,
+    search: Literal["exact", "fast"] = "exact",
     name: str = "",
     engine: Engine | None = None,
     stage: Stage = lambda job: lambda ended: None,
@@ -120,7 +122,8 @@ def label_crate(
 ) -> LabelRun:
     """Label every clip of a finished crate; what an earlier run has already found is used again.
 
-    note: told, in a sentence, how much of a newly embedded vocabulary the model can read.
+    search: `fast` finds candidates by FAISS codes where a vocabulary is large, at a recall measured on the clips.
+    note: told, in a sentence, how much of a newly embedded vocabulary the model can read, and what the search reaches.
     """
     chosen_profile, files = check_labels(profile, vocabularies or {}, k)
     engine = engine or Engine()
@@ -128,11 +131,12 @@ def label_crate(
     candidates: dict[str, CandidateSet] = {}
     for slot in chosen_profile.slots:
         vocabulary = Vocabulary.load(files[slot.name])
-        job = _candidates_job(crate, vocabulary, files[slot.name], k=k, debias=debias)
+        job = _candidates_job(crate, vocabulary, files[slot.name], k=k, debias=debias, search=search)
         if job.todo():
             _embed_if_needed(crate, job, vocabulary, embedder, device, engine, stage, note)
             if debias:
                 write_mean_embedding(crate, job.chosen)
+            prepare_index(crate, job, note)
             run_job(job, engine, stage(job))
         count_candidates(job, clips=_clips_in(crate))
         candidates[slot.name] = job.chosen
@@ -150,14 +154,16 @@ def label_crate(
     return run
 
 
-def _candidates_job(crate: Crate, vocabulary: Vocabulary, file: str, *, k: int, debias: bool) -> CandidatesJob:
+def _candidates_job(
+    crate: Crate, vocabulary: Vocabulary, file: str, *, k: int, debias: bool, search: str
+) -> CandidatesJob:
     card = vocabulary.card
     chosen = CandidateSet(
         vocabulary_name=card.name,
         vocabulary_hash=card.content_hash,
         captions=len(vocabulary),
         k=k,
-        search="exact",
+        search=search_name(search, len(vocabulary)),
         debias=debias,
         clips_hash=crate.clips_hash,
     )

@@ -114,7 +114,7 @@ def _measure_fast(
         queries=len(tuning_QD),
         faiss=faiss.__version__,
     )
-    write_index(Storage(scratch), search.index, card)
+    write_index(Storage(scratch), "captions.faiss", search.index, card)
     fast_s, found = _best(lambda: search.top(queries_QD, K), repeats)
     _row(f"fast path, width {search.width}", fast_s, len(queries_QD), f"{exact_s / fast_s:.1f} x exact")
     print(f"recall@{K} {recall_at_k(found, best):.4f} on these queries, {reached:.4f} on {len(tuning_QD)} to tune with")
@@ -181,7 +181,7 @@ def _measure_workers(scratch: Path, threads: int) -> None:
 def _worker(folder: Path, threads: int) -> None:
     """Answer the queries by both paths, say so, and stay until told to end."""
     captions = np.load(folder / "captions.npy", mmap_mode="c")
-    search, _ = open_index(Storage(folder), "captions.npy", captions, threads=threads)
+    search, _ = open_index(Storage(folder), "captions.faiss", captions, matrix="captions.npy", threads=threads)
     queries_QD = np.load(folder / "queries.npy")
     search.top(queries_QD, K)
     ExactSearch(captions, threads=threads).top(queries_QD[:64], K)

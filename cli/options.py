@@ -158,6 +158,12 @@ def add_label_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take off each caption's mean similarity first, against hubs (not the paper)",
     )
+    group.add_argument(
+        "--search",
+        default="exact",
+        choices=("exact", "fast"),
+        help="exact (default), or by FAISS codes for vocabularies of 50,000 captions and more, at a measured recall",
+    )
     group.add_argument("--name", default="", help="of the label run (default: the profile and a hash of its settings)")
 
 
@@ -176,5 +182,6 @@ def label_options(args: argparse.Namespace) -> dict[str, Any]:
         "seed": args.seed,
         "method": args.draw,
         "debias": args.debias,
+        "search": args.search,
         "name": args.name,
     }

@@ -113,11 +113,12 @@ def build_index(captions_ND: Matrix, *, threads: int = 1, seed: int = 0) -> fais
     N, D = captions_ND.shape
     if D % 8:
         raise BadInput(f"the embeddings have {D} dimensions; the fast search needs a multiple of 8, use the exact one")
-    faiss.omp_set_num_threads(threads)
+    faiss.omp_set_num_threads(1)  # sums of k-means depend on the number of threads; adding does not
     index: Any = faiss.index_factory(D, f"PQ{D // 4}x4fs", faiss.METRIC_INNER_PRODUCT)
     index.pq.cp.seed = 1 + seed
     chosen = np.unique(np.linspace(0, N - 1, min(N, TRAINING_CAPTIONS)).astype(np.int64))
     index.train(captions_ND[chosen].astype(np.float32))
+    faiss.omp_set_num_threads(threads)
     for start in range(0, N, _ADD_ROWS):
         index.add(np.ascontiguousarray(captions_ND[start : start + _ADD_ROWS], dtype=np.float32))
     return index
@@ -152,11 +153,10 @@ def tune_width(
     return reached
 
 
-def write_index(storage: Storage, index: faiss.Index, card: IndexCard) -> str:
-    """Write the index beside its matrix; the card comes last. Returns the index's name."""
+def write_index(storage: Storage, name: str, index: faiss.Index, card: IndexCard) -> None:
+    """Write the index under `name`; its card, `name`.json, comes last."""
     import faiss
 
-    name = _name(card.matrix)
     with tempfile.TemporaryDirectory() as scratch:
         local = os.fspath(Path(scratch) / "index")
         faiss.write_index(index, local)
@@ -164,27 +164,23 @@ def write_index(storage: Storage, index: faiss.Index, card: IndexCard) -> str:
             while block := source.read(1 << 22):
                 target.write(block)
     storage.write_json(f"{name}.json", asdict(card))
-    return name
 
 
 def open_index(
-    storage: Storage, matrix: str, captions_ND: Matrix, *, threads: int = 1
+    storage: Storage, name: str, captions_ND: Matrix, *, matrix: str, threads: int = 1
 ) -> tuple[FaissSearch, IndexCard]:
-    """The index of a matrix, as `write_index` left it. Raises IndexMismatch where it is another one's."""
+    """The index that `write_index` left under `name`. Raises IndexMismatch where it is of another matrix."""
     import faiss
 
-    name = _name(matrix)
     if not storage.exists(f"{name}.json"):
-        raise BadInput(f"there is no index {name} in {storage.url}; build one with build_index and write_index")
+        raise BadInput(f"there is no index {name} in {storage.url}; label again with --search fast to build it")
     card = IndexCard(**storage.read_json(f"{name}.json"))
+    if card.matrix != matrix:
+        raise IndexMismatch(
+            f"{storage.url}/{name} was made of {card.matrix}, not of {matrix}; delete it and label again"
+        )
     if storage.is_local:
         index = faiss.read_index(storage.path(name), faiss.IO_FLAG_MMAP_IFC)
     else:
         index = faiss.deserialize_index(np.frombuffer(storage.read_bytes(name), dtype=np.uint8))
-    if card.matrix != matrix:
-        raise IndexMismatch(f"{name} was made of {card.matrix}, not of {matrix}; build it again")
     return FaissSearch(captions_ND, index, width=card.width, threads=threads), card
-
-
-def _name(matrix: str) -> str:
-    return matrix.removesuffix(".npy") + ".faiss"

@@ -100,13 +100,15 @@ def test_an_index_is_written_and_mapped(
         captions=5000, dimension=64, matrix="captions-1.npy", width=20, k=10, recall=1.0, queries=40, faiss="x"
     )
     with pytest.raises(BadInput, match="there is no index"):
-        open_index(storage, "captions-1.npy", captions)
-    write_index(storage, search.index, card)
-    opened, read = open_index(storage, "captions-1.npy", captions)
+        open_index(storage, "i.faiss", captions, matrix="captions-1.npy")
+    write_index(storage, "i.faiss", search.index, card)
+    opened, read = open_index(storage, "i.faiss", captions, matrix="captions-1.npy")
     assert read == card
     assert (opened.top(queries, 10).rows_QK == search.top(queries, 10).rows_QK).all()
     with pytest.raises(IndexMismatch, match="holds 5000 captions of 64 dimensions, the matrix 4999"):
-        open_index(storage, "captions-1.npy", captions[:-1])
+        open_index(storage, "i.faiss", captions[:-1], matrix="captions-1.npy")
+    with pytest.raises(IndexMismatch, match=r"was made of captions-1.npy, not of"):
+        open_index(storage, "i.faiss", captions, matrix="captions-2.npy")
     with pytest.raises(IndexMismatch, match="have 32 dimensions, the index 64"):
         opened.top(queries[:, :32], 10)
 
