@@ -64,7 +64,7 @@ class UNet(nn.Module):
         x_BCT = x_BCT if stacked_BCT is None else torch.cat([x_BCT, stacked_BCT], dim=1)
         missing = self.config.padded(length) - length
         dtype = self.time_embedding.weight.dtype
-        x_BTC = self.entry(F.pad(x_BCT, (0, missing)).transpose(1, 2).to(dtype))
+        x_BTC = self.entry(F.pad(x_BCT, (0, missing)).transpose(1, 2).to(dtype)).contiguous()
 
         embedding_BE = self.time_embedding(_positions(t_B * self.config.time_scale, self.config.base).to(dtype))
         if self.augmentation_embedding is not None:
