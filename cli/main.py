@@ -12,7 +12,20 @@ from pipeline.errors import CratedigError
 
 __all__ = ["build_parser", "main"]
 
-_COMMANDS = ("mine", "plan", "clips", "label", "verify", "report", "demo", "vocab", "embedder", "models")
+_COMMANDS = (
+    "mine",
+    "plan",
+    "clips",
+    "label",
+    "verify",
+    "report",
+    "demo",
+    "vocab",
+    "embedder",
+    "models",
+    "train",
+    "generate",
+)
 """Modules of this package; each has `add_parser`. None of them imports anything heavy when it is imported."""
 
 _EXAMPLE = """\
