@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import apache_beam as beam
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from beam_jobs.engine import Engine, beam_pipeline
 from labeling.candidates import (
     CandidateSet,
     add_bucket_counts,
@@ -107,7 +106,7 @@ class _WriteBucket(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
         yield bucket
 
 
-def count_candidates(job: CandidatesJob, *, clips: int, runner: Any = None, options: Any = None) -> None:
+def count_candidates(job: CandidatesJob, engine: Engine, *, clips: int) -> None:
     """Count how often each caption is a candidate over all clips, and write the counts; nothing where they stand.
 
     np.unique in each shard, one CombinePerKey over buckets of captions, one file a bucket.
@@ -118,7 +117,7 @@ def count_candidates(job: CandidatesJob, *, clips: int, runner: Any = None, opti
     folder = f"{job.folder}/buckets"
     storage.remove(folder)
     counted = _CountShard(job.root, job.chosen, job.shard_count, job.vocabulary)
-    with beam.Pipeline(runner=runner or FnApiRunner(), options=options) as pipeline:
+    with beam_pipeline(engine) as pipeline:
         _ = (
             pipeline
             | beam.Create(list(range(job.shard_count)))

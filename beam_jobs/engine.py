@@ -12,13 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from beam_jobs.job import ShardJob
 from pipeline.errors import BadInput, RunFailed
 from pipeline.progress import Failure, progress_folder, read_failure, read_heartbeats
 
-__all__ = ["Engine", "OnTick", "run_job"]
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+__all__ = ["Engine", "OnTick", "beam_pipeline", "run_job"]
 
 OnTick = Callable[[bool], None]
 
@@ -68,17 +71,37 @@ def run_job(job: ShardJob, engine: Engine, on_tick: OnTick = lambda ended: None)
     can mend.
     """
     storage = job.storage()
-    storage.remove(progress_folder(job.folder))
-    storage.sweep(job.folder)
-    todo = job.todo()
-    if todo:
-        try:
-            (_run_lanes if engine.runner == "local" else _run_beam)(job, engine, todo, on_tick)
-        finally:
-            on_tick(True)
-            storage.remove(progress_folder(job.folder))
-            storage.sweep(job.folder)
+    with storage.lock():
+        _clear(job)
+        todo = job.todo()
+        if todo:
+            try:
+                (_run_lanes if engine.runner == "local" else _run_beam)(job, engine, todo, on_tick)
+            finally:
+                on_tick(True)
+                _clear(job)
     return len(todo)
+
+
+def _clear(job: ShardJob) -> None:
+    """Remove what workers that are gone have left behind."""
+    job.storage().remove(progress_folder(job.folder))
+    job.storage().sweep(job.folder)
+
+
+def beam_pipeline(engine: Engine) -> beam.Pipeline:
+    """A pipeline on the engine's runner; on this machine, in this process, where that is `local`."""
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    given = shlex.split(engine.beam_options)
+    # DirectRunner means FnApiRunner here: since Beam 2.6x it would first try to download another runner.
+    if engine.runner == "DirectRunner" and not any(option.startswith("--direct_") for option in given):
+        given += ["--direct_running_mode=multi_processing", f"--direct_num_workers={engine.workers}"]
+    if engine.runner in ("local", "DirectRunner"):
+        return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(given))
+    return beam.Pipeline(options=PipelineOptions([f"--runner={engine.runner}", *given]))
 
 
 class _Ledger:
@@ -292,20 +315,10 @@ def _end_group(pid: int | None) -> None:
 
 
 def _beam_main(job: ShardJob, engine: Engine, todo: list[int]) -> None:
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
     from beam_jobs.job import run_shards
     from pipeline.process import die_with_parent
 
     os.setpgrp()  # so that the driver can end this process with all that it started
     die_with_parent()
-    given = shlex.split(engine.beam_options)
-    # DirectRunner means FnApiRunner here: since Beam 2.6x it would first try to download another runner.
-    direct = engine.runner == "DirectRunner"
-    if direct and not any(option.startswith("--direct_") for option in given):
-        given += ["--direct_running_mode=multi_processing", f"--direct_num_workers={engine.workers}"]
-    options = PipelineOptions(given if direct else [f"--runner={engine.runner}", *given])
-    with beam.Pipeline(runner=FnApiRunner() if direct else None, options=options) as pipeline:
+    with beam_pipeline(engine) as pipeline:
         run_shards(pipeline, job, todo)

@@ -138,7 +138,7 @@ def label_crate(
                 write_mean_embedding(crate, job.chosen)
             prepare_index(crate, job, note)
             run_job(job, engine, stage(job))
-        count_candidates(job, clips=_clips_in(crate))
+        count_candidates(job, engine, clips=_clips_in(crate))
         candidates[slot.name] = job.chosen
     run = LabelRun(
         profile=chosen_profile,

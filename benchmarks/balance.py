@@ -159,6 +159,7 @@ def _count(shards: list[Shard], ids_N: NDArray[np.uint64]) -> list[bytes]:
 def _job(storage: Storage, chosen: CandidateSet, shards: list[Shard]) -> float:
     """Seconds of the count as it is run: shards read from disk, Beam's shuffle, buckets written and put together."""
     from beam_jobs.candidates import CandidatesJob, count_candidates
+    from beam_jobs.engine import Engine
 
     for index, (names, caption_BK, score_BK) in enumerate(shards):
         table = pa.table(
@@ -182,7 +183,7 @@ def _job(storage: Storage, chosen: CandidateSet, shards: list[Shard]) -> float:
         embeddings_name="",
     )
     started = time.perf_counter()
-    count_candidates(job, clips=sum(len(names) for names, _, _ in shards))
+    count_candidates(job, Engine(), clips=sum(len(names) for names, _, _ in shards))
     return time.perf_counter() - started
 
 

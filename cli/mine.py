@@ -77,17 +77,18 @@ def mine(args: argparse.Namespace) -> int:
     if args.dry_run:
         print_dry_run(args, config)
         return 0
+    from beam_jobs.labels import check_labels, label_crate
+
+    check_labels(label_keywords["profile"], label_keywords["vocabularies"], label_keywords["k"])
     crate = open_plan(args, config)
     from beam_jobs.clips import ClipsJob
     from beam_jobs.engine import run_job
-    from beam_jobs.labels import check_labels, label_crate
     from cli.view import JobView
     from labeling.embedder import load_embedder
     from labeling.embedder_checks import check_embedder
     from pipeline.manifest import shard_counts
     from pipeline.rejects import check_reject_share
 
-    check_labels(label_keywords["profile"], label_keywords["vocabularies"], label_keywords["k"])
     for warning in check_embedder(load_embedder(args.embedder, device=args.device)).warnings:
         print(f"warning: {warning}", file=sys.stderr)
     with engine(args) as work, JobView() as view:

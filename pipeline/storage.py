@@ -8,8 +8,10 @@ import hashlib
 import json
 import os
 import posixpath
+import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
 
 import fsspec
@@ -149,6 +151,29 @@ class Storage:
         """Sorted keys and a newline at the end: the same value is the same bytes."""
         with self.write(name, durable=durable) as file:
             file.write((json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder alone while writing into it; local folders only, and gone with the process that holds it.
+
+        Raises BadInput where another process holds it.
+        """
+        if not self.is_local or sys.platform == "win32":
+            yield
+            return
+        import fcntl
+
+        with _explaining(self.path(".lock")):
+            Path(self.root).mkdir(parents=True, exist_ok=True)
+            file = Path(self.path(".lock")).open("w")  # noqa: SIM115  closed below, outside of the explanation
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BadInput(
+                    f"another cratedig is writing into {self.url}; wait for it, or give another output folder"
+                ) from error
+            yield
 
     def sweep(self, folder: str) -> int:
         """Remove what interrupted writers left in `folder`; returns how many files that were."""

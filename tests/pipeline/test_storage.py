@@ -117,6 +117,15 @@ def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
         Storage(tmp_path / "file" / "crate").write_bytes("a.bin", b"x")
 
 
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    storage = Storage(tmp_path / "crate")
+    other = Storage(tmp_path / "crate").lock()
+    with storage.lock(), pytest.raises(BadInput, match=r"another cratedig is writing into .*/crate; wait for it"):
+        other.__enter__()
+    with Storage(tmp_path / "crate").lock():
+        pass
+
+
 def test_damaged_json_says_which_file(tmp_path: Path) -> None:
     (tmp_path / "crate.json").write_text("{")
     with pytest.raises(BadInput, match=r"crate.json is not valid JSON .*; it was damaged after it was written"):
