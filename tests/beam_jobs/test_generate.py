@@ -123,8 +123,8 @@ def test_killed_twice_nothing_is_lost_and_nothing_doubled(tmp_path: Path, port: 
     restarted: list[subprocess.Popen[str]] = []
     began = time.monotonic()
 
-    def restart() -> None:
-        if not restarted and time.monotonic() - began > 6:
+    def restart(ended: bool) -> None:
+        if not ended and not restarted and time.monotonic() - began > 6:
             restarted.append(start())
 
     assert run_job(job, Engine(workers=1), restart) == left
