@@ -122,6 +122,7 @@ class _Trainer:
             ],
             lr=config.learning_rate,
             betas=(0.9, 0.98),
+            fused=True,
         )
         self.parameters = [p for _, p in named]
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
@@ -192,9 +193,9 @@ class _Trainer:
         self.model.logit_scale_t.clamp_(0, 4.2)
         self.step += 1
         decay = min(self.config.average, (1 + self.step) / (20 + self.step))
-        for name, value in self.model.state_dict().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
+        now = self.model.state_dict()
+        names = [name for name, value in now.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.average[n] for n in names], [now[n] for n in names], 1 - decay)
         weight = 1.0 if self.step == 1 else 0.03
         self.recent["loss"] += weight * (contrast - self.recent["loss"])
         self.recent["tags"] += weight * (tag_loss - self.recent["tags"])

@@ -20,6 +20,8 @@ from vocab.lexicon import FACTS
 __all__ = ["VocabularyTexts", "vocabulary_pool"]
 
 _FILES = tuple(Path(__file__).parents[2] / "vocab" / "bundled" / name for name in ("long.parquet", "short.parquet"))
+_AT_ONCE = 5000
+"""Captions looked through for one batch, out of all: enough for every clip to find some."""
 _INDEX = {fact: i for i, fact in enumerate(FACTS)}
 
 
@@ -35,6 +37,7 @@ class VocabularyTexts:
 
     def __init__(self) -> None:
         self.captions = [caption for caption in vocabulary_pool() if caption.facts]
+        random.Random(0).shuffle(self.captions)
         self._stated_CN = np.zeros((len(self.captions), len(FACTS)), np.float32)
         for row, caption in enumerate(self.captions):
             self._stated_CN[row, [_INDEX[f] for f in caption.facts]] = 1.0
@@ -42,13 +45,16 @@ class VocabularyTexts:
 
     def for_clips(self, has_BN: NDArray[np.float32], rng: random.Random) -> list[Caption]:
         """One caption for each clip, all of whose facts hold; the empty caption where there is none."""
-        fits_CB = self._stated_CN @ has_BN.T >= self._count_C[:, None] - 0.5
+        start = rng.randrange(max(1, len(self.captions) - _AT_ONCE))
+        block = slice(start, start + _AT_ONCE)
+        counts = self._count_C[block]
+        fits_CB = self._stated_CN[block] @ has_BN.T >= counts[:, None] - 0.5
         chosen = []
         for column in range(has_BN.shape[0]):
             rows = np.flatnonzero(fits_CB[:, column])
-            weights = np.cumsum(self._count_C[rows] ** 2)
+            weights = np.cumsum(counts[rows] ** 2)
             if not rows.size:
                 chosen.append(Caption("", ()))
                 continue
-            chosen.append(self.captions[int(rows[np.searchsorted(weights, rng.random() * weights[-1])])])
+            chosen.append(self.captions[start + int(rows[np.searchsorted(weights, rng.random() * weights[-1])])])
         return chosen
