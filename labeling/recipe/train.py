@@ -216,6 +216,7 @@ class _Trainer:
                 "tags": self.tags.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "step": self.step,
+                "recent": self.recent,
             },
             temporary,
         )
@@ -233,7 +234,7 @@ class _Trainer:
         self.model.load_state_dict(state["model"])
         self.tags.load_state_dict(state["tags"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.average, self.step = state["average"], int(state["step"])
+        self.average, self.step, self.recent = state["average"], int(state["step"]), state["recent"]
         return True
 
     def save(self) -> None:
