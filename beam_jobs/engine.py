@@ -85,8 +85,11 @@ def run_job(job: ShardJob, engine: Engine, on_tick: OnTick = lambda ended: None)
 
 def _clear(job: ShardJob) -> None:
     """Remove what workers that are gone have left behind."""
-    job.storage().remove(progress_folder(job.folder))
-    job.storage().sweep(job.folder)
+    storage = job.storage()
+    storage.remove(progress_folder(job.folder))
+    storage.sweep(job.folder)
+    if not storage.list(".progress"):
+        storage.remove(".progress")
 
 
 def beam_pipeline(engine: Engine) -> beam.Pipeline:
@@ -151,14 +154,14 @@ class _Lane:
         self.process.start()
         theirs.close()
         self.shard: int | None = None
-        self.since = time.time()
+        self.since, self.last_beat = time.monotonic(), 0.0
 
     def start(self, job: ShardJob) -> None:
-        self.shard, self.since = None, time.time()
+        self.shard, self.since = None, time.monotonic()
         self.line.send(job)
 
     def give(self, shard: int) -> None:
-        self.shard, self.since = shard, time.time()
+        self.shard, self.since = shard, time.monotonic()
         self.line.send_bytes(str(shard).encode())
 
     def end(self) -> None:
@@ -255,7 +258,11 @@ def _answer(lane: _Lane, queue: deque[int]) -> Literal["working", "idle", "dead"
 def _end_stalled(job: ShardJob, engine: Engine, lanes: list[_Lane]) -> None:
     beats = read_heartbeats(job.storage(), job.folder).beats
     for lane in lanes:
-        if lane.shard is not None and time.time() - max(lane.since, beats.get(lane.shard, 0.0)) > engine.stall_s:
+        if lane.shard is None:
+            continue
+        if (beat := beats.get(lane.shard, 0.0)) != lane.last_beat:
+            lane.last_beat, lane.since = beat, time.monotonic()
+        if time.monotonic() - lane.since > engine.stall_s:
             lane.process.kill()  # its line ends; the loop above records the failure
 
 
@@ -289,20 +296,21 @@ def _watch(process: SpawnProcess, job: ShardJob, engine: Engine, on_tick: OnTick
 
     Returns the shards that were in work at the end.
     """
-    last_life, undone = time.time(), len(job.todo())
+    last_life, last_beats, undone = time.monotonic(), dict[int, float](), len(job.todo())
     while process.is_alive():
         process.join(timeout=_TICK_S)
         on_tick(False)
         signs = read_heartbeats(job.storage(), job.folder)
-        last_life = max([last_life, *signs.beats.values()])
+        if signs.beats != last_beats:
+            last_life, last_beats = time.monotonic(), signs.beats
         if signs.orphans:
             time.sleep(_ORPHAN_GRACE_S)
             if read_heartbeats(job.storage(), job.folder).orphans:
                 return set(signs.orphans)
-        if time.time() - last_life > engine.stall_s:
+        if time.monotonic() - last_life > engine.stall_s:
             if (left := len(job.todo())) == undone:
                 return set(signs.beats)
-            undone, last_life = left, time.time()
+            undone, last_life = left, time.monotonic()
     return set(read_heartbeats(job.storage(), job.folder).beats)
 
 

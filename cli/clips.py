@@ -31,6 +31,7 @@ def add_parser(subparsers: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     from beam_jobs.clips import ClipsJob
     from beam_jobs.engine import run_job
+    from cli.mine import retry_rejects
     from cli.view import JobView
     from labeling.embedder import load_embedder
     from labeling.embedder_checks import check_embedder
@@ -39,6 +40,7 @@ def _run(args: argparse.Namespace) -> int:
     from pipeline.rejects import check_reject_share
 
     crate = Crate.open(args.crate)
+    retry_rejects(args, crate)
     name = args.embedder or crate.embedder_source
     for warning in check_embedder(load_embedder(name, device=args.device)).warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pipeline.crate import Crate
 
-__all__ = ["add_parser", "finish", "mine"]
+__all__ = ["add_parser", "add_reject_option", "finish", "mine", "retry_rejects"]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -61,6 +61,20 @@ def add_reject_option(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="the run fails at its end when more of the tracks, or of the clips, were rejected (default: 0.2)",
     )
+    parser.add_argument(
+        "--retry-rejects",
+        action="store_true",
+        help="do the shards with rejected tracks again, after mending the files; labels are made anew",
+    )
+
+
+def retry_rejects(args: argparse.Namespace, crate: Crate) -> None:
+    """What --retry-rejects asks for, and what it did."""
+    if args.retry_rejects:
+        reopened = crate.retry_rejects()
+        print(
+            f"shards with rejected tracks, done again: {len(reopened)}" + ("; labels are removed" if reopened else "")
+        )
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -78,20 +92,24 @@ def mine(args: argparse.Namespace) -> int:
         print_dry_run(args, config)
         return 0
     from beam_jobs.labels import check_labels, label_crate
+    from labeling.embedder import load_embedder
+    from labeling.embedder_checks import check_embedder
+    from pipeline.rejects import check_reject_share
 
+    # What cannot work is said before anything is written.
     check_labels(label_keywords["profile"], label_keywords["vocabularies"], label_keywords["k"])
+    check_reject_share({}, args.max_reject_share)
+    work = engine(args)
+    for warning in check_embedder(load_embedder(args.embedder, device=args.device)).warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     crate = open_plan(args, config)
+    retry_rejects(args, crate)
     from beam_jobs.clips import ClipsJob
     from beam_jobs.engine import run_job
     from cli.view import JobView
-    from labeling.embedder import load_embedder
-    from labeling.embedder_checks import check_embedder
     from pipeline.manifest import shard_counts
-    from pipeline.rejects import check_reject_share
 
-    for warning in check_embedder(load_embedder(args.embedder, device=args.device)).warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    with engine(args) as work, JobView() as view:
+    with work, JobView() as view:
         job = ClipsJob(
             root=crate.storage.url, shard_count=crate.plan.shards, embedder=args.embedder, device=args.device
         )
@@ -136,4 +154,4 @@ def finish(crate: Crate, *, report: bool, run: str = "") -> None:
 def _print_reasons(reasons: Mapping[str, int]) -> None:
     for name, count in sorted(reasons.items()):
         level, _, reason = name.partition(":")
-        print(f"  left out, {level}: {reason} {count}", file=sys.stdout)
+        print(f"  left out, {level}: {reason} {count}")

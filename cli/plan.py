@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.options import add_clip_options, add_command, add_embedder_options, clips_config
@@ -56,8 +57,9 @@ def open_plan(args: argparse.Namespace, config: ClipsConfig) -> Crate:
 
     listing = list_input(args.input)
     card = embedder_card(args.embedder)
+    source = str(Path(args.embedder).resolve()) if Path(args.embedder).is_dir() else args.embedder
     crate = Crate.create(
-        args.out, listing, config, card, embedder_source=args.embedder, tracks_per_shard=args.tracks_per_shard
+        args.out, listing, config, card, embedder_source=source, tracks_per_shard=args.tracks_per_shard
     )
     _print_listing(listing, crate.plan.shards)
     return crate

@@ -97,8 +97,8 @@ class _JobState:
 
     def line(self) -> str:
         """Such as `clips: 12 of 16 shards, 61 clips (8.3/s), 3 rejects, 4 s left`."""
-        finished = {name[5:10] for name in self._storage.list(self._job.folder, ".done.json")}
-        for shard in sorted(s for s in self._left if f"{s:05d}" in finished):
+        finished = {int(name.split("-")[1]) for name in self._storage.list(self._job.folder, ".done.json")}
+        for shard in sorted(self._left & finished):
             marker = read_marker(self._storage, self._job.folder, shard, self._job.shard_count)
             if marker is not None:
                 self._left.discard(shard)
@@ -107,7 +107,7 @@ class _JobState:
         seconds = time.monotonic() - self._started
         unit = "captions" if "captions" in (self._done + working) else "clips"
         units = self._done[unit] + (working[unit] if self._left else 0)
-        rejects = sum(n for name, n in (self._done + working).items() if ":" in name)
+        rejects = sum(n for name, n in (self._done + working).items() if name.startswith(("track:", "clip:")))
         shards = self._job.shard_count - len(self._left)
         parts = [
             f"{self._job.title}: {shards} of {self._job.shard_count} shards",

@@ -15,7 +15,7 @@ from pipeline.ids import content_hash
 from pipeline.listing import Listing
 from pipeline.plan import PlanSummary, plan_hash, shard_count, write_plan
 from pipeline.records import EmbedderCard
-from pipeline.shards import is_done, part_name
+from pipeline.shards import is_done, marker_name, part_name, read_marker
 from pipeline.storage import Storage
 
 __all__ = ["CLIPS", "LABELS", "REJECTS", "Crate"]
@@ -62,6 +62,29 @@ class Crate:
     def clips_done(self, index: int) -> bool:
         return is_done(self.storage, CLIPS, index, self.plan.shards, self.clips_hash)
 
+    def retry_rejects(self) -> list[int]:
+        """Reopen the shards with a track that was rejected as a whole, for sources that have been mended since.
+
+        What was made of the clips as they were goes too: candidates of those shards, counts, and all label runs.
+        Returns the shards reopened.
+        """
+        markers = {index: read_marker(self.storage, CLIPS, index, self.plan.shards) for index in self.shards}
+        reopened = [
+            index
+            for index, marker in markers.items()
+            if marker and any(name.startswith("track:") for name in marker["counts"])
+        ]
+        if not reopened:
+            return []
+        self.storage.remove(LABELS)
+        for candidates in self.storage.list("candidates"):
+            self.storage.remove(f"candidates/{candidates}/counts.npy")
+            for index in reopened:
+                self.storage.remove(marker_name(f"candidates/{candidates}", index, self.plan.shards))
+        for index in reopened:
+            self.storage.remove(marker_name(CLIPS, index, self.plan.shards))
+        return reopened
+
     def require_clips(self) -> None:
         """Raises CrateMismatch where a shard of clips is missing or belongs to another configuration."""
         missing = [index for index in self.shards if not self.clips_done(index)]
@@ -104,6 +127,7 @@ class Crate:
         )
         if storage.exists(_HEADER):
             _refuse_other(cls.open(root), crate)
+            write_plan(storage, listing, shards)  # the same tracks may lie elsewhere now
             return crate
         if names := [name for name in storage.list("") if not name.startswith(".")]:
             raise BadInput(

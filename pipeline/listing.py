@@ -34,7 +34,7 @@ class Listing:
     source: str
     tracks: tuple[Track, ...]
     ignored: Mapping[str, int] = field(default_factory=dict)
-    """Files of a folder that are not audio by their name: suffix -> count."""
+    """Files that are no tracks, by their name: suffix (or `hidden`, `name is not UTF-8`) -> count."""
     repeated_rows: int = 0
     """Manifest rows that say again what an earlier row said."""
 
@@ -45,7 +45,7 @@ def list_input(source: str) -> Listing:
     Raises BadInput for an input that is missing, empty, or contradicts itself.
     """
     fs, path = fsspec.core.url_to_fs(source)
-    if any(c in source for c in "*?["):
+    if not fs.exists(path) and any(c in source for c in "*?["):
         return _list_glob(fs, path, source)
     if not fs.exists(path):
         raise BadInput(
@@ -68,10 +68,8 @@ def _list_folder(fs: Any, root: str, source: str) -> Listing:
     tracks, ignored = [], Counter[str]()
     for path in fs.find(root):
         key = posixpath.relpath(path, root)
-        hidden = any(part.startswith(".") for part in key.split("/"))
-        suffix = posixpath.splitext(path)[1].lower()
-        if hidden or suffix not in AUDIO_SUFFIXES:
-            ignored["hidden" if hidden else suffix or "no suffix"] += 1
+        if why := _why_ignored(key):
+            ignored[why] += 1
         else:
             tracks.append(_track(fs, key, path))
     if not tracks:
@@ -92,14 +90,28 @@ def _list_glob(fs: Any, pattern: str, source: str) -> Listing:
     root = posixpath.dirname(fixed)
     tracks, ignored = [], Counter[str]()
     for path in paths:
-        suffix = posixpath.splitext(path)[1].lower()
-        if suffix in AUDIO_SUFFIXES:
-            tracks.append(_track(fs, posixpath.relpath(path, root), path))
+        key = posixpath.relpath(path, root)
+        if why := _why_ignored(key):
+            ignored[why] += 1
         else:
-            ignored[suffix or "no suffix"] += 1
+            tracks.append(_track(fs, key, path))
     if not tracks:
         raise BadInput(f"glob {source!r} matches {len(paths)} files, none of them audio ({_summary(ignored)})")
     return _finished(source, tracks, ignored)
+
+
+def _why_ignored(key: str) -> str:
+    """Why a file is no track, judged by its name; empty where it is one."""
+    suffix = posixpath.splitext(key)[1].lower()
+    if any(part.startswith(".") for part in key.split("/")):
+        return "hidden"
+    if suffix not in AUDIO_SUFFIXES:
+        return suffix or "no suffix"
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return "name is not UTF-8"  # no Parquet file can hold it
+    return ""
 
 
 def _list_manifest(fs: Any, path: str, source: str, suffix: str) -> Listing:

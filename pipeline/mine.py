@@ -57,10 +57,12 @@ def mine_shard(
             before, seen = len(rejects), batch.seen
             for row in _track_rows(crate, track, decoder, rejects):
                 batch.add(row)
+                beat({**counts, "clips": batch.seen})
             counts["tracks"] += 1
-            counts["tracks_rejected"] += batch.seen == seen
+            if batch.seen == seen:
+                counts["tracks_rejected"] += 1
+                counts.update(f"rejected-track:{reason}" for reason in {r.reason for r in rejects[before:]})
             counts.update(f"{r.level}:{r.reason}" for r in rejects[before:])
-            beat({**counts, "clips": batch.seen})
         before = len(rejects)
         batch.flush()
         counts.update(f"{r.level}:{r.reason}" for r in rejects[before:])

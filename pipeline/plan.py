@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.errors import CrateMismatch
 from pipeline.listing import Listing
 from pipeline.records import ShardPlan, Track
 from pipeline.schema import plan_schema
 from pipeline.storage import Storage
 
-__all__ = ["PLAN_FILE", "PlanSummary", "plan_hash", "read_shard", "shard_count", "write_plan"]
+__all__ = ["PLAN_FILE", "PlanDigest", "PlanSummary", "plan_hash", "read_shard", "shard_count", "write_plan"]
 
 PLAN_FILE = "plan.parquet"
 _LARGEST_SHARD_TRACKS = 32
@@ -41,11 +42,24 @@ def shard_count(tracks: int, tracks_per_shard: int | None = None) -> int:
 
 def plan_hash(listing: Listing, shards: int) -> str:
     """Of everything in the plan that reaches a shard: ids, metadata and assignment, not where the files lie."""
-    digest = hashlib.blake2b(f"{shards}\n".encode(), digest_size=8)
-    for track in listing.tracks:
-        row = (track.track_id, track.key, track.title, track.artist, track.tags, track.licence, track.extra)
-        digest.update(repr(row).encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+    digest = PlanDigest(shards)
+    digest.add(listing.tracks)
+    return digest.hex()
+
+
+class PlanDigest:
+    """`plan_hash`, a few tracks at a time."""
+
+    def __init__(self, shards: int) -> None:
+        self._digest = hashlib.blake2b(f"{shards}\n".encode(), digest_size=8)
+
+    def add(self, tracks: Iterable[Track]) -> None:
+        for track in tracks:
+            row = (track.track_id, track.key, track.title, track.artist, track.tags, track.licence, track.extra)
+            self._digest.update(repr(row).encode())
+
+    def hex(self) -> str:
+        return self._digest.hexdigest()
 
 
 def write_plan(storage: Storage, listing: Listing, shards: int) -> None:
@@ -79,8 +93,14 @@ def _run(listing: Listing, shard: int, shards: int) -> tuple[Track, ...]:
 
 def read_shard(storage: Storage, index: int, count: int) -> ShardPlan:
     """The plan of one shard; only the row groups that hold it are read."""
-    with storage.open(PLAN_FILE) as file:
-        rows = pq.read_table(file, filters=[("shard", "=", index)]).to_pylist()
+    try:
+        with storage.open(PLAN_FILE) as file:
+            rows = pq.read_table(file, filters=[("shard", "=", index)]).to_pylist()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CrateMismatch(
+            f"{storage.url}/{PLAN_FILE} cannot be read ({str(error).splitlines()[0]}); plan the same input into "
+            "this crate again, which writes it anew: cratedig plan INPUT --out CRATE"
+        ) from error
     return ShardPlan(index=index, count=count, tracks=tuple(_tracks(rows)))
 
 

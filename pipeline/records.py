@@ -143,4 +143,4 @@ class ShardReport:
     rows: int
     seconds: float
     counts: dict[str, int] = field(default_factory=dict)
-    """Tracks, tracks without a clip, clips, and rejects by `level:reason`."""
+    """Tracks, tracks without a clip (and why, `rejected-track:reason`), clips, rejects by `level:reason`."""

@@ -26,14 +26,15 @@ def check_reject_share(counts: Mapping[str, int], limit: float) -> None:
         raise BadInput(f"the largest share of rejects is {limit}; expected a number from 0 to 1")
     for what, share in reject_shares(counts).items():
         if share > limit:
-            levels = ("track:", "clip:") if what == "tracks" else ("clip:",)
+            level = "rejected-track:" if what == "tracks" else "clip:"
             reasons = {
                 name.partition(":")[2]: n
                 for name, n in counts.items()
-                if name.startswith(levels) and name not in (_EXPECTED if what == "clips" else ())
+                if name.startswith(level) and name not in _EXPECTED
             }
             said = ", ".join(f"{name} {n}" for name, n in sorted(reasons.items(), key=lambda kv: (-kv[1], kv[0])))
             raise TooManyRejects(
                 f"{share:.0%} of the {what} were rejected ({said}), more than the {limit:.0%} allowed; look at the "
-                "report and rejects/, then mend the input or allow more with --max-reject-share"
+                "report and rejects/, then mend the input and run again with --retry-rejects, or allow more with "
+                "--max-reject-share"
             )

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.errors import BadInput
 from pipeline.records import ShardReport
 from pipeline.storage import HashingFile, Storage
 
@@ -100,12 +101,16 @@ def write_marker(
 
 
 def read_marker(storage: Storage, folder: str, index: int, count: int) -> dict[str, Any] | None:
-    """The marker's content, or None where the shard was never finished."""
+    """The marker's content; None where the shard was never finished, or its marker is damaged."""
     name = marker_name(folder, index, count)
     if not storage.exists(name):
         return None
-    marker: dict[str, Any] = storage.read_json(name)
-    return marker
+    try:
+        marker: dict[str, Any] = storage.read_json(name)
+        complete = {"run_hash", "rows", "counts", "files"} <= set(marker)
+        return marker if complete and all({"bytes", "sha256"} <= set(f) for f in marker["files"].values()) else None
+    except (BadInput, TypeError, AttributeError):
+        return None
 
 
 def is_done(storage: Storage, folder: str, index: int, count: int, run_hash: str) -> bool:

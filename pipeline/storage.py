@@ -66,8 +66,12 @@ class Storage:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.fs, self.root = fsspec.core.url_to_fs(os.fspath(root))
-        self.url = os.fspath(root)
         self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
+
+    @property
+    def url(self) -> str:
+        """For people and other processes; absolute where it is local: a worker may have another working directory."""
+        return str(self.root) if self.is_local else str(self.fs.unstrip_protocol(self.root))
 
     def path(self, name: str) -> str:
         """Full path in the file system (without its protocol)."""

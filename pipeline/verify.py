@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.crate import CLIPS, LABELS, Crate
-from pipeline.plan import read_shard
+from pipeline.plan import PlanDigest, read_shard
 from pipeline.shards import part_name, read_marker
 
 __all__ = ["Proof", "label_runs", "verify_crate"]
@@ -59,9 +59,11 @@ def verify_crate(crate: Crate, *, on_shard: Callable[[int], None] = lambda _: No
     """Re-hash every shard and compare rows with the plan; reads everything once, writes nothing."""
     proof = Proof(planned=crate.plan.tracks)
     runs = label_runs(crate)
-    last_track = ""
+    last_track, digest = "", PlanDigest(crate.plan.shards)
     for index in crate.shards:
-        planned = [track.track_id for track in read_shard(crate.storage, index, crate.plan.shards).tracks]
+        tracks = read_shard(crate.storage, index, crate.plan.shards).tracks
+        digest.add(tracks)
+        planned = [track.track_id for track in tracks]
         for track in planned:  # strictly rising, so no track stands in two shards
             if track <= last_track:
                 proof.faults.append(f"the plan has track {track} of shard {index} twice or out of order")
@@ -71,6 +73,8 @@ def verify_crate(crate: Crate, *, on_shard: Callable[[int], None] = lambda _: No
             for run in runs:
                 _check_labels(crate, run, index, ids, proof)
         on_shard(index)
+    if digest.hex() != crate.plan.hash:
+        proof.faults.append("plan.parquet is not the plan that this crate was made by (its hash differs)")
     return proof
 
 
@@ -78,7 +82,7 @@ def _files_hold(crate: Crate, folder: str, index: int, run_hash: str, proof: Pro
     marker = read_marker(crate.storage, folder, index, crate.plan.shards)
     name = part_name(folder, index, crate.plan.shards)
     if marker is None:
-        proof.faults.append(f"{name} was never finished (no marker); run the same command again")
+        proof.faults.append(f"{name} was never finished (no marker, or a damaged one); run the job again")
         return False
     if marker.get("run_hash") != run_hash:
         proof.faults.append(f"{name} was made for {marker.get('run_hash')}, this run is {run_hash}")

@@ -164,6 +164,27 @@ def test_labels_are_drawn_from_the_true_top_k_by_their_true_counts(finished_crat
             assert drawn["probability"] == pytest.approx(weights[drawn["caption_id"]] / sum(weights.values()))
 
 
+def test_mended_files_are_taken_in_by_retry_rejects_wherever_they_lie_now(
+    finished_crate: Path, tmp_path: Path, music: Path, tiny_clap: Path, vocabularies: Path
+) -> None:
+    shutil.copytree(music, tmp_path / "music")
+    (tmp_path / "music" / "song1.mp3").rename(tmp_path / "song1.mp3")
+    (tmp_path / "music" / "song1.mp3").write_bytes(b"")
+    crate = plan_crate(tmp_path / "music", tmp_path / "crate", tiny_clap)
+    with Engine(workers=1) as engine:
+        mine_clips(crate, engine)
+        label(crate, vocabularies, engine, name="first")
+        assert verify_crate(crate).reasons["track:empty"] == 1
+        (tmp_path / "music").rename(tmp_path / "moved")
+        shutil.copy(tmp_path / "song1.mp3", tmp_path / "moved" / "song1.mp3")
+        crate = plan_crate(tmp_path / "moved", tmp_path / "crate", tiny_clap)
+        assert len(crate.retry_rejects()) == 2  # the empty file's shard and the one of the text called .mp3
+        mine_clips(crate, engine)
+        label(crate, vocabularies, engine, name="first")
+    assert verify_crate(crate).holds
+    assert data_hash(tmp_path / "crate") == data_hash(finished_crate)
+
+
 def test_another_seed_decodes_and_searches_nothing(finished_crate: Path, tmp_path: Path, vocabularies: Path) -> None:
     shutil.copytree(finished_crate, tmp_path / "crate")
     crate = Crate.open(tmp_path / "crate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,6 +35,17 @@ def test_a_glob_and_a_single_file_are_inputs(tmp_path: Path) -> None:
     assert {t.key for t in list_input(f"{tmp_path}/x/*").tracks} == {"a.mp3", "b.flac"}
     assert {t.key for t in list_input(f"{tmp_path}/**/*.mp3").tracks} == {"x/a.mp3"}
     assert [t.path for t in list_input(str(tmp_path / "x/a.mp3")).tracks] == [str(tmp_path / "x/a.mp3")]
+
+
+def test_brackets_in_a_folders_name_are_no_pattern(tmp_path: Path) -> None:
+    touch(tmp_path / "Album [2001]" / "a.mp3")
+    assert [t.key for t in list_input(str(tmp_path / "Album [2001]")).tracks] == ["a.mp3"]
+
+
+def test_a_name_that_no_parquet_can_hold_is_counted(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mp3", tmp_path / os.fsdecode(b"bad\xff.mp3"), tmp_path / ".b.mp3")
+    assert list_input(str(tmp_path)).ignored == {"hidden": 1, "name is not UTF-8": 1}
+    assert len(list_input(f"{tmp_path}/*").tracks) == 1
 
 
 def test_a_folder_behind_an_fsspec_url(tmp_path: Path) -> None:

@@ -22,7 +22,14 @@ def test_shares_of_tracks_and_of_clips_without_what_is_left_at_the_end() -> None
 
 
 def test_too_many_names_the_reasons_most_frequent_first() -> None:
-    counts = {"tracks": 10, "tracks_rejected": 5, "clips": 30, "track:truncated": 1, "track:not-audio": 4}
+    counts = {
+        "tracks": 10,
+        "tracks_rejected": 5,
+        "clips": 30,
+        "rejected-track:truncated": 1,
+        "rejected-track:not-audio": 4,
+    }
+    counts |= {"track:truncated": 1, "clip:too-short": 5}
     with pytest.raises(
         TooManyRejects, match=r"50% of the tracks were rejected \(not-audio 4, truncated 1\), more than the 20%"
     ):

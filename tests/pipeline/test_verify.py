@@ -57,8 +57,27 @@ def test_a_missing_file_and_a_missing_marker(crate: Crate) -> None:
     file(crate, "clips/part-00003-of-00004.done.json").unlink()
     assert faults(crate).splitlines() == [
         "rejects/part-00001-of-00004.parquet is missing",
-        "clips/part-00003-of-00004.parquet was never finished (no marker); run the same command again",
+        "clips/part-00003-of-00004.parquet was never finished (no marker, or a damaged one); run the job again",
     ]
+
+
+def test_a_damaged_marker_counts_as_none_and_a_damaged_plan_is_named(crate: Crate) -> None:
+    file(crate, MARKER).write_text("")
+    assert not crate.clips_done(0)
+    assert "part-00000-of-00004.parquet was never finished" in faults(crate)
+    file(crate, MARKER).write_text('{"run_hash": "x"}')
+    assert not crate.clips_done(0)
+    file(crate, "plan.parquet").write_bytes(b"PAR1")
+    with pytest.raises(CrateMismatch, match=r"plan.parquet cannot be read .*; plan the same input"):
+        verify_crate(crate)
+
+
+def test_another_plan_than_the_one_that_was_mined(crate: Crate) -> None:
+    path = file(crate, "plan.parquet")
+    table = pq.read_table(path)
+    title = table.schema.get_field_index("title")
+    pq.write_table(table.set_column(title, "title", pa.array(["Other"] * len(table))), path)
+    assert "plan.parquet is not the plan that this crate was made by (its hash differs)" in faults(crate)
 
 
 def test_a_lost_track(crate: Crate) -> None:
