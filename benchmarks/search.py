@@ -10,6 +10,7 @@ embedding is to captions. All paths answer the same queries in this one run; tim
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import shutil
 import struct
@@ -51,6 +52,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
         _run(Path(scratch), args.captions, args.dimension, args.queries, args.threads, args.repeats)
+        gc.collect()  # this process must not share the matrix while others are measured
+        _measure_workers(Path(scratch), args.threads)
 
 
 def _run(scratch: Path, captions: int, dimension: int, queries: int, threads: int, repeats: int) -> None:
@@ -73,7 +76,6 @@ def _run(scratch: Path, captions: int, dimension: int, queries: int, threads: in
     )
 
     _measure_fast(scratch, full, best, exact_s, queries_QD, tuning_QD, threads, repeats)
-    _measure_workers(scratch, threads)
 
 
 def _measure_flat(path: Path, queries_QD: NDArray[np.float32], threads: int, repeats: int) -> tuple[float, Found]:
