@@ -160,18 +160,21 @@ def near_duplicates(
     Rounds: a row is compared with the first of its key, which may itself go; what is left is compared again.
     """
     left = np.arange(len(texts))
+    seen = np.empty(0, dtype=np.uint64)
     for _ in range(rounds):
         now = sketches.take(left)
-        pairs = likely_pairs(candidate_pairs(now.keys_NB), now, now, threshold=threshold)
+        pairs = left[likely_pairs(candidate_pairs(now.keys_NB), now, now, threshold=threshold)]
+        codes = (pairs[:, 0].astype(np.uint64) << np.uint64(32)) | pairs[:, 1].astype(np.uint64)
+        pairs = pairs[~np.isin(codes, seen)]
+        seen = np.union1d(seen, codes)
         gone: set[int] = set()
         # In order of the later row, so that whether the earlier one stays is known.
         for earlier, later in pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))].tolist():
             if earlier in gone or later in gone:
                 continue
-            first, second = int(left[earlier]), int(left[later])
-            if similarity(texts[first], texts[second]) >= threshold:
+            if similarity(texts[earlier], texts[later]) >= threshold:
                 gone.add(later)
-                yield second, first
+                yield later, earlier
         if not gone:
             return
-        left = np.delete(left, sorted(gone))
+        left = np.setdiff1d(left, np.fromiter(gone, dtype=np.int64, count=len(gone)), assume_unique=True)
