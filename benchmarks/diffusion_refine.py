@@ -47,7 +47,9 @@ def log_spectral_distance(a: NDArray[np.float32], b: NDArray[np.float32], floor_
     return float((spectra[0] - spectra[1]).square().mean(0).sqrt().mean())
 
 
-def refine(stage_folder: Path, crate: Path, labels: str | None, clips: int, steps: int | None) -> dict[str, Any]:
+def refine(
+    stage_folder: Path, crate: Path, labels: str | None, clips: int, steps: int | None, encoder: str | None
+) -> dict[str, Any]:
     """Distances of input and output to the truth, averaged over crops of held-out clips."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = StageModel.load(stage_folder, device)
@@ -58,7 +60,9 @@ def refine(stage_folder: Path, crate: Path, labels: str | None, clips: int, step
     examples = [loader.example(i) for i in range(clips)]
     texts = source = None
     if config.uses_text:
-        source = TextSource(load_text_encoder(model.encoder_source, device=device), config.token_limit)
+        loaded = load_text_encoder(encoder or model.encoder_source, device=device)
+        loaded.card.refuse_other(model.text_encoder or {}, str(model.folder))
+        source = TextSource(loaded, config.token_limit)
         texts = [source.draw(example.texts, example.text_uniform) or "music" for example in examples]
     condition = true_condition(examples, config)
     assert condition is not None
@@ -110,6 +114,7 @@ def main() -> None:
     parser.add_argument("--labels")
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--steps", type=int, help="sampling steps (default: as trained)")
+    parser.add_argument("--text-encoder", help="where it is, if it was moved")
     args = parser.parse_args()
     found: dict[str, Any] = {}
     for stage in STAGES:
@@ -117,7 +122,7 @@ def main() -> None:
             continue
         found[stage] = {"loss": losses(args.run / stage)}
         if not stage.endswith("generator"):
-            distance = refine(args.run / stage, args.crate, args.labels, args.clips, args.steps)
+            distance = refine(args.run / stage, args.crate, args.labels, args.clips, args.steps, args.text_encoder)
             found[stage]["log_spectral_distance_db"] = distance
     print(json.dumps(found, indent=1))
 

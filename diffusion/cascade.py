@@ -15,7 +15,7 @@ from torch import Tensor
 
 from diffusion.config import SamplingConfig, StageName
 from diffusion.stage_model import StageModel
-from diffusion.text_encoder import load_text_encoder
+from diffusion.text_encoder import TextEncoderCard, load_text_encoder
 from diffusion.text_source import TextSource
 from pipeline.errors import BadInput
 
@@ -166,8 +166,16 @@ def check_fit(stages: Sequence[StageModel]) -> None:
             theirs = b.mel.model_dump() if b.mel else {}
             field = next(key for key in theirs if ours.get(key) != theirs[key])
             raise BadInput(f"{names}mel {field} is {ours.get(field)} in one and {theirs[field]} in the other")
-        if lower.text_encoder and upper.text_encoder and lower.text_encoder != upper.text_encoder:
+        if lower.text_encoder and upper.text_encoder and not _same_encoder(lower.text_encoder, upper.text_encoder):
             raise BadInput(
                 f"{names}trained with text encoders {lower.text_encoder['name']!r} and {upper.text_encoder['name']!r}; "
                 "retrain one with the other's"
             )
+
+
+def _same_encoder(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    try:
+        TextEncoderCard(**a).refuse_other(b, "")
+    except BadInput:
+        return False
+    return True

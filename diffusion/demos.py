@@ -74,6 +74,7 @@ def _from_below(trainer: Trainer, run: Path, seeds: list[int], examples: list[Ex
     try:
         generator = StageModel.load(run / CASCADES["spectrogram" if stage.uses_mel else "waveform"][0])
         encoder = load_text_encoder(generator.encoder_source)
+        encoder.card.refuse_other(generator.text_encoder or {}, str(generator.folder))
         text = TextSource(encoder, generator.config.token_limit)
         texts = [text.draw(example.texts, example.text_uniform) or "music" for example in examples]
         seconds = stage.train_s

@@ -32,12 +32,18 @@ class TextEncoderCard:
 
     def refuse_other(self, found: Mapping[str, Any], where: str) -> None:
         """Raises BadInput unless `found`, as a checkpoint or sidecar carries it, is this very encoder."""
+        by_weights = bool(self.revision and found.get("revision"))  # then a folder may be called what it likes
         for field, ours in self.as_dict().items():
-            if found.get(field) != ours:
+            if found.get(field) != ours and not (by_weights and field == "name"):
+                remedy = f"Use the same encoder: --text-encoder {found.get('name')}"
+                if found.get("name") == self.name:
+                    remedy = (
+                        "Its weights were changed since: give --text-encoder a folder with the old ones, or train anew"
+                    )
                 raise BadInput(
                     f"{where} was made with text encoder {found.get('name')!r} (width {found.get('width')}, revision "
                     f"{found.get('revision')!r}); given is {self.name!r} (width {self.width}, revision "
-                    f"{self.revision!r}). Use the same encoder: --text-encoder {found.get('name')}"
+                    f"{self.revision!r}). {remedy}"
                 )
 
 

@@ -139,7 +139,7 @@ def test_stages_that_do_not_fit_are_named(run):
     with pytest.raises(BadInput, match="makes 1600 Hz, the other refines 3200 Hz"):
         check_fit([other(generator, config=slower), cascader])
     with pytest.raises(BadInput, match="text encoders 'other' and"):
-        check_fit([other(generator, text_encoder={"name": "other"}), cascader])
+        check_fit([other(generator, text_encoder={"name": "other", "width": 16}), cascader])
     spectrogram, vocoder = load("spectrogram-generator"), load("spectrogram-vocoder")
     mel = spectrogram.config.mel.model_copy(update={"floor_db": -80.0})
     with pytest.raises(BadInput, match=r"mel floor_db is -80\.0 in one and -90\.0"):

@@ -134,6 +134,15 @@ def test_text_source_masks_and_draws_evenly(clap):
     assert source.draw(ClipTexts(), 0.9) == ""
 
 
+def test_an_encoder_is_known_by_its_weights_where_they_are_known():
+    ours = TextEncoderCard(name="a", width=4, revision="1")
+    ours.refuse_other({"name": "moved", "width": 4, "revision": "1"}, "x")
+    with pytest.raises(BadInput, match="weights were changed"):
+        ours.refuse_other({"name": "a", "width": 4, "revision": "2"}, "x")
+    with pytest.raises(BadInput, match="--text-encoder t5"):
+        TextEncoderCard(name="t6", width=4).refuse_other({"name": "t5", "width": 4, "revision": ""}, "x")
+
+
 def test_an_encoder_that_reads_less_than_the_stage_would(clap):
     """The bundled tower reads 64 tokens, the spectrogram generator would take 96."""
     encoder = load_text_encoder(clap)
