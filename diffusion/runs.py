@@ -69,9 +69,8 @@ def gpu24(stage: StageName) -> TrainConfig:
 def tiny(stage: StageName) -> TrainConfig:
     """All five stages on two CPU cores within 15 minutes, from a crate of a few dozen clips.
 
-    `cratedig train all --crate demo/crate --run tiny` took 640 CPU seconds for the five from the demo's 28 clips. Losses
-    on held-out clips, and of a predictor of zero noise: waveform generator 0.20 (1.00), waveform cascader 0.16 (1.01),
-    spectrogram generator 0.47 (0.78), vocoder 0.07 (1.01), super-resolution 0.06 (1.01).
+    `cratedig train all --crate demo/crate --run tiny`: about 650 CPU seconds for the five from the demo's 28 clips.
+    docs/training.md has what they reached.
     """
     steps = 1_000 if stage == "spectrogram-vocoder" else 600
     return TrainConfig(
@@ -136,7 +135,7 @@ def _tiny_stage(stage: StageName) -> StageConfig:
             "unet": UNetConfig.model_validate(unet),
             "sampling": sampling,
             "crop_s": {"waveform-generator": 7.68, "spectrogram-generator": 7.68}.get(stage, 0.8),
-            # The refining stages add detail far below full scale, which a higher gain lifts above the last step's noise.
+            # Refining stages add detail far below full scale; a higher gain lifts it above the last step's noise.
             "signal_gain": 1.0 if full.makes_mel else 4.0 if stage == "waveform-generator" else 16.0,
             # Up to 1 in the paper: most conditions are then noise, which a run this short has no time for.
             "augment_t_max": None if full.augment_t_max is None else 0.1,
