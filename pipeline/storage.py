@@ -114,7 +114,7 @@ class Storage:
         return digest.hexdigest()
 
     def remove(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             self.fs.rm(self.path(name), recursive=True)
 
     @contextlib.contextmanager
