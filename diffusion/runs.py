@@ -135,8 +135,8 @@ def _tiny_stage(stage: StageName) -> StageConfig:
             "unet": UNetConfig.model_validate(unet),
             "sampling": sampling,
             "crop_s": {"waveform-generator": 7.68, "spectrogram-generator": 7.68}.get(stage, 0.8),
-            # Refining stages add detail far below full scale; a higher gain lifts it above the last step's noise.
-            "signal_gain": 1.0 if full.makes_mel else 4.0 if stage == "waveform-generator" else 16.0,
+            # Cascaders add detail far below full scale; a higher gain lifts it above the last step's noise.
+            "signal_gain": 1.0 if full.makes_mel else 16.0 if full.condition_rate_hz else 4.0,
             # Up to 1 in the paper: most conditions are then noise, which a run this short has no time for.
             "augment_t_max": None if full.augment_t_max is None else 0.1,
         }
