@@ -120,7 +120,7 @@ def _sentence(phrases: list[tuple[str, str]], rng: random.Random) -> str:
     nouns = [p for f, p in order if group_of(f) in ("style", "sound")]
     players = [_player(f, p, rng) for f, p in order if group_of(f) in ("instrument", "lead", "family", "kit")]
     used = {"style", "sound", "instrument", "lead", "family", "kit"}
-    rest = [p for f, p in order if group_of(f) not in used and not _is_adjective(f, p)]
+    rest = nouns[1:] + [p for f, p in order if group_of(f) not in used and not _is_adjective(f, p)]
     joined = (", " if rng.random() < 0.5 else " and " if rng.random() < 0.4 else " ").join(adjectives)
     noun = nouns[0] if nouns else _pick(rng, _NOUNS)
     if nouns and rng.random() < 0.5:
