@@ -90,17 +90,20 @@ class _Worker:
         pass
 
 
-def check_labels(profile: str, vocabularies: Mapping[str, str], k: int) -> tuple[Profile, dict[str, str]]:
-    """The profile and the vocabulary file of each of its slots, checked before any work is done."""
+def check_labels(
+    profile: str, vocabularies: Mapping[str, str], k: int
+) -> tuple[Profile, dict[str, str], dict[str, Vocabulary]]:
+    """The profile, and the vocabulary of each of its slots by file and opened, checked before any work is done."""
     if profile not in PROFILES:
         raise BadInput(f"profile {profile!r} is not known; expected one of {', '.join(PROFILES)}")
     chosen = PROFILES[profile]
     files = resolve_vocabularies(chosen, vocabularies)
     if (most := max((slot.draw for slot in chosen.slots), default=0)) > k:
         raise BadInput(f"k is {k}, profile {profile} draws up to {most} of the k candidates; give --k {most} or more")
+    opened = {slot.name: Vocabulary.load(files[slot.name]) for slot in chosen.slots}
     for slot in chosen.slots:
-        check_vocabulary(chosen, slot, Vocabulary.load(files[slot.name]))
-    return chosen, files
+        check_vocabulary(chosen, slot, opened[slot.name])
+    return chosen, files, opened
 
 
 def label_crate(
@@ -125,12 +128,12 @@ def label_crate(
     search: `fast` finds candidates by FAISS codes where a vocabulary is large, at a recall measured on the clips.
     note: told, in a sentence, how much of a newly embedded vocabulary the model can read, and what the search reaches.
     """
-    chosen_profile, files = check_labels(profile, vocabularies or {}, k)
+    chosen_profile, files, opened = check_labels(profile, vocabularies or {}, k)
     engine = engine or Engine()
     crate.require_clips()
     candidates: dict[str, CandidateSet] = {}
     for slot in chosen_profile.slots:
-        vocabulary = Vocabulary.load(files[slot.name])
+        vocabulary = opened[slot.name]
         job = _candidates_job(crate, vocabulary, files[slot.name], k=k, debias=debias, search=search)
         if job.todo():
             _embed_if_needed(crate, job, vocabulary, embedder, device, engine, stage, note)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
-from cli.options import add_command, add_embedder_options, add_engine_options, engine
+from cli.options import add_command, add_embedder_options, add_engine_options, engine, warn_of_embedder
 
 __all__ = ["add_parser"]
 
@@ -33,8 +32,6 @@ def _run(args: argparse.Namespace) -> int:
     from beam_jobs.engine import run_job
     from cli.mine import retry_rejects
     from cli.view import JobView
-    from labeling.embedder import load_embedder
-    from labeling.embedder_checks import check_embedder
     from pipeline.crate import Crate
     from pipeline.manifest import shard_counts
     from pipeline.rejects import check_reject_share
@@ -42,8 +39,7 @@ def _run(args: argparse.Namespace) -> int:
     crate = Crate.open(args.crate)
     retry_rejects(args, crate)
     name = args.embedder or crate.embedder_source
-    for warning in check_embedder(load_embedder(name, device=args.device)).warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    warn_of_embedder(name, args.device)
     with JobView() as view:
         job = ClipsJob(root=args.crate, shard_count=crate.plan.shards, embedder=name, device=args.device)
         run_job(job, engine(args), view.watch(job))

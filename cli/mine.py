@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from cli.options import (
     clips_config,
     engine,
     label_options,
+    warn_of_embedder,
 )
 
 if TYPE_CHECKING:
@@ -92,16 +92,13 @@ def mine(args: argparse.Namespace) -> int:
         print_dry_run(args, config)
         return 0
     from beam_jobs.labels import check_labels, label_crate
-    from labeling.embedder import load_embedder
-    from labeling.embedder_checks import check_embedder
     from pipeline.rejects import check_reject_share
 
     # What cannot work is said before anything is written.
     check_labels(label_keywords["profile"], label_keywords["vocabularies"], label_keywords["k"])
     check_reject_share({}, args.max_reject_share)
     work = engine(args)
-    for warning in check_embedder(load_embedder(args.embedder, device=args.device)).warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    warn_of_embedder(args.embedder, args.device)
     crate = open_plan(args, config)
     retry_rejects(args, crate)
     from beam_jobs.clips import ClipsJob

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ __all__ = [
     "clips_config",
     "engine",
     "label_options",
+    "slot_files",
+    "warn_of_embedder",
 ]
 
 
@@ -167,17 +171,31 @@ def add_label_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--name", default="", help="of the label run (default: the profile and a hash of its settings)")
 
 
-def label_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Keyword arguments of `beam_jobs.labels.label_crate`."""
-    vocabularies = {}
-    for given in args.vocab:
+def slot_files(options: Sequence[str]) -> dict[str, str]:
+    """The values of --vocab, SLOT=FILE each."""
+    files = {}
+    for given in options:
         slot, equals, file = given.partition("=")
         if not (slot and equals and file):
             raise BadInput(f"--vocab {given!r}: expected SLOT=FILE, such as llm_lf=captions.parquet")
-        vocabularies[slot] = file
+        files[slot] = file
+    return files
+
+
+def warn_of_embedder(name: str, device: str) -> None:
+    """Check a model before a long run: what must not be used raises, what is doubtful is said."""
+    from labeling.embedder import load_embedder
+    from labeling.embedder_checks import check_embedder
+
+    for warning in check_embedder(load_embedder(name, device=device)).warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def label_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of `beam_jobs.labels.label_crate`."""
     return {
         "profile": args.profile,
-        "vocabularies": vocabularies,
+        "vocabularies": slot_files(args.vocab),
         "k": args.k,
         "seed": args.seed,
         "method": args.draw,

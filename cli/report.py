@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cli.options import add_command
+from cli.options import add_command, slot_files
 
 __all__ = ["add_parser"]
 
@@ -39,14 +39,8 @@ def add_parser(subparsers: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     from labeling.report import write_report
     from pipeline.crate import Crate
-    from pipeline.errors import BadInput
 
-    vocabularies = {}
-    for given in args.vocab:
-        slot, equals, file = given.partition("=")
-        if not (slot and equals and file):
-            raise BadInput(f"--vocab {given!r}: expected SLOT=FILE, such as llm_lf=captions.parquet")
-        vocabularies[slot] = file
+    vocabularies = slot_files(args.vocab)
     page = write_report(Crate.open(args.crate), args.labels, clips=args.clips, vocabularies=vocabularies)
     print(page)
     return 0

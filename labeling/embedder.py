@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.embedding import mean_direction
 from pipeline.errors import EmbedderProblem
 from pipeline.records import EmbedderCard
 
@@ -126,13 +127,6 @@ def cut_windows(clip: NDArray[np.float32], window_T: int) -> NDArray[np.float32]
     used = min(len(clip), count * window_T)
     windows_BT.reshape(-1)[:used] = clip[:used]
     return windows_BT
-
-
-def mean_direction(embeddings_BD: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(D,): the mean of normalised vectors, normalised again."""
-    mean_D = embeddings_BD.mean(axis=0, dtype=np.float64)
-    norm = float(np.linalg.norm(mean_D))
-    return (mean_D / norm if norm > 0 else mean_D).astype(np.float32)
 
 
 def check_windows(windows_BT: NDArray[np.float32], card: EmbedderCard) -> NDArray[np.float32]:

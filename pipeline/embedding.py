@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.records import EmbedderCard
 
-__all__ = ["AudioEmbedder", "embed_clips", "windows_per_clip"]
+__all__ = ["AudioEmbedder", "embed_clips", "mean_direction", "windows_per_clip"]
 
 
 class AudioEmbedder(Protocol):
@@ -57,6 +57,11 @@ def embed_clips(
     means = []
     for embedded_WD, duration_s in zip(embedded_CWD, durations_s, strict=False):
         real = min(windows, windows_per_clip(duration_s, card.window_s))
-        mean_D = embedded_WD[:real].astype(np.float64).mean(0)
-        means.append(mean_D / max(float(np.sqrt((mean_D * mean_D).sum())), 1e-12))
-    return np.stack(means).astype(np.float32)
+        means.append(mean_direction(embedded_WD[:real]))
+    return np.stack(means)
+
+
+def mean_direction(embeddings_BD: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(D,): the mean of normalised vectors, normalised again; zero where they cancel out."""
+    mean_D = embeddings_BD.astype(np.float64).mean(0)
+    return (mean_D / max(float(np.sqrt((mean_D * mean_D).sum())), 1e-12)).astype(np.float32)

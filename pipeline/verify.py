@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -68,8 +69,8 @@ def verify_crate(crate: Crate, *, on_shard: Callable[[int], None] = lambda _: No
             if track <= last_track:
                 proof.faults.append(f"the plan has track {track} of shard {index} twice or out of order")
             last_track = track
-        if _files_hold(crate, CLIPS, index, crate.clips_hash, proof):
-            ids = _check_clips(crate, index, planned, proof)
+        if marker := _held_marker(crate, CLIPS, index, crate.clips_hash, proof):
+            ids = _check_clips(crate, index, planned, marker["rows"], proof)
             for run in runs:
                 _check_labels(crate, run, index, ids, proof)
         on_shard(index)
@@ -78,28 +79,29 @@ def verify_crate(crate: Crate, *, on_shard: Callable[[int], None] = lambda _: No
     return proof
 
 
-def _files_hold(crate: Crate, folder: str, index: int, run_hash: str, proof: Proof) -> bool:
+def _held_marker(crate: Crate, folder: str, index: int, run_hash: str, proof: Proof) -> dict[str, Any] | None:
+    """The shard's marker where it is of this run and its files are what was written; else a fault, and None."""
     marker = read_marker(crate.storage, folder, index, crate.plan.shards)
     name = part_name(folder, index, crate.plan.shards)
     if marker is None:
         proof.faults.append(f"{name} was never finished (no marker, or a damaged one); run the job again")
-        return False
+        return None
     if marker.get("run_hash") != run_hash:
         proof.faults.append(f"{name} was made for {marker.get('run_hash')}, this run is {run_hash}")
-        return False
+        return None
     for file, wrote in marker["files"].items():
         if not crate.storage.exists(file):
             proof.faults.append(f"{file} is missing")
-            return False
+            return None
         if crate.storage.sha256(file) != wrote["sha256"]:
             proof.faults.append(f"{file} was changed after it was written (sha256 differs); delete it and run again")
-            return False
+            return None
         proof.files += 1
         proof.bytes += wrote["bytes"]
-    return True
+    return marker
 
 
-def _check_clips(crate: Crate, index: int, planned: list[str], proof: Proof) -> list[str]:
+def _check_clips(crate: Crate, index: int, planned: list[str], marked_rows: int, proof: Proof) -> list[str]:
     clips = _columns(crate, crate.clips_part(index), ["clip_id", "track_id", "index"]).to_pylist()
     rejects = _columns(crate, crate.rejects_part(index), ["track_id", "level", "reason", "index"]).to_pylist()
     with_clips = {row["track_id"] for row in clips}
@@ -121,9 +123,8 @@ def _check_clips(crate: Crate, index: int, planned: list[str], proof: Proof) -> 
     proof.clips += len(clips)
     proof.clip_rejects += sum(row["level"] == "clip" for row in rejects)
     proof.reasons.update(f"{row['level']}:{row['reason']}" for row in rejects)
-    marker = read_marker(crate.storage, CLIPS, index, crate.plan.shards)
-    if marker is not None and marker["rows"] != len(clips):
-        proof.faults.append(f"shard {index} holds {len(clips)} clips, its marker says {marker['rows']}")
+    if marked_rows != len(clips):
+        proof.faults.append(f"shard {index} holds {len(clips)} clips, its marker says {marked_rows}")
     ids = [row["clip_id"] for row in clips]
     if len(set(ids)) != len(ids):
         proof.faults.append(f"shard {index} has a clip_id twice")
@@ -145,7 +146,7 @@ def _check_sequence(clips: Iterable[dict[str, object]], rejects: Iterable[dict[s
 def _check_labels(crate: Crate, run: str, index: int, clip_ids: list[str], proof: Proof) -> None:
     folder = f"{LABELS}/{run}"
     run_hash = crate.storage.read_json(f"{folder}/run.json")["run_hash"]
-    if not _files_hold(crate, folder, index, run_hash, proof):
+    if not _held_marker(crate, folder, index, run_hash, proof):
         return
     found = _columns(crate, part_name(folder, index, crate.plan.shards), ["clip_id"]).column(0).to_pylist()
     if found != clip_ids:
