@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labeling.search import CaptionSearch
-from pipeline.crate import Crate
+from pipeline.crate import CANDIDATES, Crate
 from pipeline.errors import CrateMismatch
 from pipeline.ids import content_hash
 from pipeline.progress import Heartbeat
@@ -27,7 +27,6 @@ from pipeline.shards import is_done, part_name, write_marker
 from pipeline.storage import Storage
 
 __all__ = [
-    "CANDIDATES",
     "CandidateSet",
     "add_bucket_counts",
     "bucket_counts",
@@ -39,7 +38,6 @@ __all__ = [
     "write_mean_embedding",
 ]
 
-CANDIDATES = "candidates"
 _BUCKET_BITS = 16
 """Counts travel in buckets of 65,536 captions: a dictionary of all of them would not fit a worker."""
 

@@ -18,9 +18,9 @@ from pipeline.records import EmbedderCard
 from pipeline.shards import is_done, marker_name, part_name, read_marker
 from pipeline.storage import Storage
 
-__all__ = ["CLIPS", "LABELS", "REJECTS", "Crate"]
+__all__ = ["CANDIDATES", "CLIPS", "LABELS", "REJECTS", "Crate"]
 
-CLIPS, REJECTS, LABELS = "clips", "rejects", "labels"
+CLIPS, REJECTS, CANDIDATES, LABELS = "clips", "rejects", "candidates", "labels"
 _HEADER = "crate.json"
 
 
@@ -65,7 +65,8 @@ class Crate:
     def retry_rejects(self) -> list[int]:
         """Reopen the shards with a track that was rejected as a whole, for sources that have been mended since.
 
-        What was made of the clips as they were goes too: candidates of those shards, counts, and all label runs.
+        What was made of the clips as they were goes too: all label runs and candidates, whose counts and mean are over
+        all clips. The embeddings of captions stay.
         Returns the shards reopened.
         """
         markers = {index: read_marker(self.storage, CLIPS, index, self.plan.shards) for index in self.shards}
@@ -77,10 +78,9 @@ class Crate:
         if not reopened:
             return []
         self.storage.remove(LABELS)
-        for candidates in self.storage.list("candidates"):
-            self.storage.remove(f"candidates/{candidates}/counts.npy")
-            for index in reopened:
-                self.storage.remove(marker_name(f"candidates/{candidates}", index, self.plan.shards))
+        for name in self.storage.list(CANDIDATES):
+            if not name.endswith(".npy"):
+                self.storage.remove(f"{CANDIDATES}/{name}")
         for index in reopened:
             self.storage.remove(marker_name(CLIPS, index, self.plan.shards))
         return reopened
