@@ -19,7 +19,7 @@ from labeling.caption_embeddings import embeddings_name
 from labeling.draw import Method
 from labeling.label import LabelRun, OpenSlot, label_shard
 from labeling.profiles import PROFILES, Profile, check_vocabulary, resolve_vocabularies
-from pipeline.crate import CLIPS, Crate
+from pipeline.crate import CANDIDATES, CLIPS, Crate
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
@@ -179,7 +179,7 @@ def _candidates_job(
         embeddings_name=embeddings_name(card.content_hash, crate.embedder),
     )
     if not Storage(job.embeddings_root).exists(job.embeddings_name):
-        job = replace(job, embeddings_root=posixpath.join(crate.storage.url, "candidates"))
+        job = replace(job, embeddings_root=posixpath.join(crate.storage.url, CANDIDATES))
     return job
 
 

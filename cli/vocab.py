@@ -248,6 +248,7 @@ def _embed(args: argparse.Namespace) -> int:
 
     from beam_jobs.engine import Engine, run_job
     from beam_jobs.vocab_embed import embed_job, join_embeddings
+    from cli.view import JobView
     from labeling.embedder import embedder_card
     from pipeline.errors import BadInput
 
@@ -255,18 +256,9 @@ def _embed(args: argparse.Namespace) -> int:
         raise BadInput(f"{args.input} lies in the installed package; give --out FOLDER for its embeddings")
     job = embed_job(args.input, embedder_card(args.embedder), embedder=args.embedder, device=args.device, root=args.out)
     workers = args.workers or (1 if args.device not in ("auto", "cpu") else os.cpu_count() or 1)
-    began = shown = time.monotonic()
-    left = len(job.todo())
-    if left < job.shard_count:
-        print(f"taking up where it stopped: {job.shard_count - left} of {job.shard_count} shards are done")
-
-    def on_tick(ended: bool) -> None:
-        nonlocal shown
-        if time.monotonic() - shown > 5:
-            shown = time.monotonic()
-            print(f"{job.shard_count - len(job.todo())}/{job.shard_count} shards", flush=True)
-
-    done = run_job(job, Engine(workers=workers), on_tick)
+    began = time.monotonic()
+    with JobView() as view:
+        done = run_job(job, Engine(workers=workers), view.watch(job))
     join_embeddings(job)
     seconds = max(time.monotonic() - began, 1e-9)
     rate = f", {min(done * job.shard_rows, job.captions) / seconds:,.0f} captions/s" if done else ""

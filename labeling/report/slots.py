@@ -20,7 +20,7 @@ from labeling.draw import Method, draw
 from labeling.report.runs import ReportRun, ReportSlot
 from labeling.report.similarity import Similarity, compare, strangers
 from labeling.report.usage import Counter64, Counts, Hubness, Spread, hubness, rank_curve, spread
-from pipeline.crate import Crate
+from pipeline.crate import CANDIDATES, Crate
 from pipeline.errors import CrateMismatch, VocabularyProblem
 from pipeline.ids import hash_u64
 from pipeline.shards import part_name
@@ -223,7 +223,7 @@ def _similarity(
     home: str,
 ) -> Similarity | None:
     name = embeddings_name(slot.chosen.vocabulary_hash, crate.embedder)
-    places = [posixpath.join(crate.storage.url, "candidates"), str(BUNDLED_FOLDER)]
+    places = [posixpath.join(crate.storage.url, CANDIDATES), str(BUNDLED_FOLDER)]
     places += [posixpath.dirname(home)] if home else []
     storage = next((s for s in map(Storage, places) if s.exists(name)), None)
     if storage is None:
