@@ -20,20 +20,20 @@ from numpy.typing import NDArray
 from labeling.recipe.compose import compose
 from labeling.recipe.describe import describe
 from labeling.recipe.render import LEAD_IN_S, WINDOW_S, Studio
-from labeling.recipe.soundfont import FLUID_R3, TIM_GM
+from labeling.recipe.soundfont import FLUID_R3, MUSESCORE, TIM_GM
 from pipeline.errors import BadInput
 from pipeline.ids import hash_u64
 
 __all__ = ["SHARD_WINDOWS", "SPLITS", "Shards", "feature_extractor", "piece_seed", "render_shards"]
 
 SHARD_WINDOWS = 250
-SPLITS: dict[str, tuple[Path, bool]] = {
-    "train": (FLUID_R3, False),
-    "seen": (FLUID_R3, False),
-    "unseen": (TIM_GM, True),
+SPLITS: dict[str, tuple[tuple[Path, ...], bool]] = {
+    "train": ((FLUID_R3, MUSESCORE), False),
+    "seen": ((FLUID_R3, MUSESCORE), False),
+    "unseen": ((TIM_GM,), True),
 }
-"""Split -> soundfont, and whether rooms and mixes are of the kind that training never uses. `seen` is new pieces of the
-training soundfont; `unseen` is what results are reported on."""
+"""Split -> soundfonts, and whether rooms and mixes are of the kind that training never uses. `seen` is new pieces of the
+training soundfonts; `unseen` is what results are reported on."""
 
 
 def feature_extractor() -> Any:
@@ -75,8 +75,8 @@ _worker: dict[str, Any] = {}
 def _start_worker(split: str) -> None:
     from labeling.mel import LogMel
 
-    soundfont, unseen = SPLITS[split]
-    _worker["studio"] = Studio(soundfont, seed=hash_u64("rooms", split) % 2**32, unseen=unseen)
+    soundfonts, unseen = SPLITS[split]
+    _worker["studio"] = Studio(*soundfonts, seed=hash_u64("rooms", split) % 2**32, unseen=unseen)
     _worker["mel"] = LogMel.like(feature_extractor())
 
 
@@ -158,8 +158,8 @@ class Shards:
 
     def mels(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """(B, 512, 128) float32 dB."""
-        out_BFM = np.empty((len(indices), 512, 128), np.float32)
+        out_BFM = np.empty((len(indices), 512, 128), np.float16)
         for row, index in enumerate(indices):
             shard = int(np.searchsorted(self._starts, index, side="right")) - 1
             out_BFM[row] = self._mels[shard][int(index) - self._starts[shard]]
-        return out_BFM
+        return out_BFM.astype(np.float32)

@@ -25,12 +25,22 @@ WINDOW_S = 10.0
 LEAD_IN_S = 1.4
 """Rendered before a window and cut off, so that it begins in the middle of the music."""
 
+_AT_HOME, _OWN_TONE, _DOUBLED = 0.75, 0.4, 0.12
+_OWN_TONE_DB = 4.5
+_OWN_FORMANTS, _FORMANTS_SEMITONES = 0.6, 4
+_UNPLAYABLE_DB = -42.0
+"""A font's program that needs modulators which the synthesiser lacks comes out like this: the first font plays it."""
+
 
 class Studio:
-    """Renders windows. `unseen` draws rooms of another kind, and deeper equalisers, than training ever uses."""
+    """Renders windows. `unseen` draws rooms of another kind, and deeper equalisers, than training ever uses.
 
-    def __init__(self, soundfont: Path, *, seed: int = 0, unseen: bool = False) -> None:
-        self.font = SoundFont(soundfont, RATE_HZ)
+    With several soundfonts each part is played by one of them, and some parts get a tone of their own, so that a model
+    can't learn an instrument as one set of recordings.
+    """
+
+    def __init__(self, *soundfonts: Path, seed: int = 0, unseen: bool = False) -> None:
+        self.fonts = [SoundFont(path, RATE_HZ) for path in soundfonts]
         count = round((LEAD_IN_S + WINDOW_S) * RATE_HZ)
         self.rooms = Rooms(count, RATE_HZ, seed=seed, family="image" if unseen else "noise")
         self.eq_db = 5.0 if unseen else 3.5
@@ -57,7 +67,11 @@ class Studio:
         part = piece.parts[0] if piece.parts else None
         if part and part.role == "sound":
             return self._sound(part, count, rng)
-        x = self.font.render(piece.parts, piece.duration_s, detune_semitones=float(rng.uniform(-0.4, 0.4)))
+        detune = float(rng.uniform(-0.4, 0.4))
+        if len(self.fonts) == 1:
+            x = self.fonts[0].render(piece.parts, piece.duration_s, detune_semitones=detune)
+        else:
+            x = self._band(piece, detune, rng)
         for sung in (p for p in piece.parts if p.instrument == "singer"):
             voice = sing(sung.notes, count, RATE_HZ, rng, female=sung.voice == "female")
             rest = float(np.sqrt(np.mean(x**2)))
@@ -71,7 +85,28 @@ class Studio:
         program = SOUND_PROGRAMS.get(part.instrument)
         if program is None or (part.instrument == "nature" and rng.random() < 0.5):
             return make_sound(part.instrument, count, RATE_HZ, rng)
-        return self.font.render(_sound_parts(program, count / RATE_HZ, rng), count / RATE_HZ)
+        font = self.fonts[int(rng.integers(len(self.fonts)))]
+        return font.render(_sound_parts(program, count / RATE_HZ, rng), count / RATE_HZ)
+
+    def _band(self, piece: Piece, detune: float, rng: np.random.Generator) -> Samples:
+        """Most parts by one soundfont, some by another, the lead sometimes by two; tones and formants of their own."""
+        home = int(rng.integers(len(self.fonts)))
+        groups: dict[tuple[int, bool], list[tuple[Part, int]]] = {}
+        for part in (p for p in piece.parts if p.notes and p.instrument != "singer"):
+            font = home if rng.random() < _AT_HOME else int(rng.integers(len(self.fonts)))
+            if self.fonts[font].loudness_db(part) < _UNPLAYABLE_DB:
+                font = 0
+            widest = _FORMANTS_SEMITONES if rng.random() < _OWN_FORMANTS else 0
+            shift = int(rng.integers(-widest, widest + 1))
+            groups.setdefault((font, bool(rng.random() < _OWN_TONE)), []).append((part, shift))
+            if part.role == "lead" and rng.random() < _DOUBLED:
+                groups.setdefault((0, True), []).append((part, -shift))
+        x = np.zeros(round(piece.duration_s * RATE_HZ), np.float32)
+        for (font, own_tone), played in groups.items():
+            parts, shifts = [part for part, _ in played], [shift for _, shift in played]
+            group = self.fonts[font].render(parts, piece.duration_s, detune_semitones=detune, formants_semitones=shifts)
+            x += self.rooms.apply(group, rng, wet=0.0, eq_db=_OWN_TONE_DB) if own_tone else group
+        return x
 
 
 def _sound_parts(program: int, seconds: float, rng: np.random.Generator) -> tuple[Part, ...]:

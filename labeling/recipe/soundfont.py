@@ -19,13 +19,20 @@ from numpy.typing import NDArray
 from labeling.recipe.piece import Part
 from pipeline.errors import BadInput
 
-__all__ = ["FLUID_R3", "TIM_GM", "SoundFont"]
+__all__ = ["FLUID_R3", "MUSESCORE", "TIM_GM", "SoundFont"]
 
 FLUID_R3 = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 """Debian's `fluid-soundfont-gm`, MIT: what is shipped is made with it."""
+MUSESCORE = Path("/usr/share/sounds/sf2/MuseScore_General_Full.sf2")
+"""Debian's `musescore-general-soundfont-lossless`, MIT with CC0 and public domain parts: the second voice in training."""
 TIM_GM = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 """Debian's `timgm6mb-soundfont`, GPL-2: the unseen test. Nothing made with it is ever shipped."""
 
+_PACKAGES = {
+    FLUID_R3.name: "fluid-soundfont-gm",
+    MUSESCORE.name: "musescore-general-soundfont-lossless",
+    TIM_GM.name: "timgm6mb-soundfont",
+}
 _DRUM_CHANNEL = 9
 _SMALLEST_BLOCK = 64
 _FADERS = {"lead": 1.4, "comp": 1.25, "pad": 1.1, "drums": 0.75}
@@ -38,7 +45,9 @@ class SoundFont:
 
     def __init__(self, path: Path, sample_rate_hz: int, *, stereo: bool = False) -> None:
         if not path.is_file():
-            raise BadInput(f"{path}: no such soundfont; install it: apt install fluid-soundfont-gm timgm6mb-soundfont")
+            raise BadInput(
+                f"{path}: no such soundfont; install it: apt install {_PACKAGES.get(path.name, 'soundfont')}"
+            )
         try:
             library: Any = importlib.import_module("tinysoundfont._tinysoundfont")
         except ImportError:
@@ -48,23 +57,36 @@ class SoundFont:
         mode = library.OutputMode.StereoInterleaved if stereo else library.OutputMode.Mono
         self._font.set_output(mode, sample_rate_hz, -8.0)
         self._font.set_max_voices(128)
-        self._trims: dict[tuple[int, int], float] = {}
+        self._loudness_db: dict[tuple[int, int], float] = {}
 
-    def render(self, parts: Sequence[Part], duration_s: float, *, detune_semitones: float = 0.0) -> NDArray[np.float32]:
-        """[T] or [T, 2] float32. Parts without a program of this font (singer, speaker) are left out."""
+    def render(
+        self,
+        parts: Sequence[Part],
+        duration_s: float,
+        *,
+        detune_semitones: float = 0.0,
+        formants_semitones: Sequence[int] = (),
+    ) -> NDArray[np.float32]:
+        """[T] or [T, 2] float32. Parts without a program of this font (singer, speaker) are left out.
+
+        `formants_semitones`, one a part: its notes are made of recordings of keys so much lower, played faster: the same
+        pitches in another colour.
+        """
         font, channels = self._font, self.channels
         self._measure(parts)
         self._silence()
         events: list[tuple[float, int, int, int, float]] = []  # time, 0 off before 1 on, channel, pitch, velocity
         free = [c for c in range(16) if c != _DRUM_CHANNEL]
-        for part in parts:
+        for part, shift in zip(parts, formants_semitones or [0] * len(parts), strict=True):
             if part.instrument in ("singer", "speaker"):
                 continue
             channel = _DRUM_CHANNEL if part.role == "drums" else free.pop(0)
-            self._prepare(channel, part, detune_semitones)
+            drums = part.role == "drums"
+            self._prepare(channel, part, shift + (0.0 if drums else detune_semitones))
             for note in part.notes:
-                events.append((note.start_s, 1, channel, note.pitch, note.velocity / 127))
-                events.append((note.start_s + note.duration_s, 0, channel, note.pitch, 0.0))
+                key = note.pitch if drums else note.pitch - shift
+                events.append((note.start_s, 1, channel, key, note.velocity / 127))
+                events.append((note.start_s + note.duration_s, 0, channel, key, 0.0))
         count = round(duration_s * self.sample_rate_hz)
         out = np.zeros(count * channels, dtype=np.float32)
         done = 0
@@ -82,14 +104,19 @@ class SoundFont:
         self._fill(out[done * channels :])
         return out.reshape(count, channels) if channels > 1 else out
 
-    def _prepare(self, channel: int, part: Part, detune_semitones: float) -> None:
+    def loudness_db(self, part: Part) -> float:
+        """How loud the font plays it before levelling; a program that this synthesiser can't play well is near -50."""
+        self._measure([part])
+        return self._loudness_db.get(_trim_key(part), _LEVEL_DB) if part.role != "drums" else _LEVEL_DB
+
+    def _prepare(self, channel: int, part: Part, tuning_semitones: float) -> None:
         font, drums = self._font, channel == _DRUM_CHANNEL
         font.channel_set_bank(channel, 128 if drums else 0)
         try:
             font.channel_set_preset_number(channel, part.program, drums)
         except RuntimeError:  # a kit that this font lacks
             font.channel_set_preset_number(channel, 0, drums)
-        font.channel_set_tuning(channel, 0.0 if drums else detune_semitones)
+        font.channel_set_tuning(channel, tuning_semitones)
         loudness = (part.volume / 100) ** 2 * _FADERS.get(part.role, 1.0) * (1.0 if drums else self._trim(part))
         font.channel_set_volume(channel, loudness)
         font.channel_set_pan(channel, part.pan)
@@ -105,7 +132,7 @@ class SoundFont:
             if part.role == "drums" or not part.notes or part.instrument in ("singer", "speaker"):
                 continue
             key = _trim_key(part)
-            if key in self._trims:
+            if key in self._loudness_db:
                 continue
             font, pitch = self._font, key[1] * 12 + 6
             self._silence()
@@ -115,11 +142,11 @@ class SoundFont:
             font.channel_note_on(0, pitch, 0.7)
             second = np.zeros(self.sample_rate_hz * self.channels, dtype=np.float32)
             self._fill(second)
-            rms_db = 20 * np.log10(float(np.sqrt(np.mean(second**2))) + 1e-6)
-            self._trims[key] = float(10 ** (np.clip(0.75 * (_LEVEL_DB - rms_db), -9, 14) / 20))
+            self._loudness_db[key] = 20 * float(np.log10(np.sqrt(np.mean(second**2)) + 1e-6))
 
     def _trim(self, part: Part) -> float:
-        return self._trims.get(_trim_key(part), 1.0)
+        loudness_db = self._loudness_db.get(_trim_key(part), _LEVEL_DB)
+        return float(10 ** (np.clip(0.75 * (_LEVEL_DB - loudness_db), -9, 14) / 20))
 
     def _fill(self, block: NDArray[np.float32]) -> None:
         if block.size:
@@ -127,5 +154,6 @@ class SoundFont:
 
 
 def _trim_key(part: Part) -> tuple[int, int]:
+    """Program and octave."""
     middle = sorted(note.pitch for note in part.notes)[len(part.notes) // 2]
     return part.program, middle // 12
