@@ -32,8 +32,8 @@ SPLITS: dict[str, tuple[tuple[Path, ...], bool]] = {
     "seen": ((FLUID_R3, MUSESCORE), False),
     "unseen": ((TIM_GM,), True),
 }
-"""Split -> soundfonts, and whether rooms and mixes are of the kind that training never uses. `seen` is new pieces of the
-training soundfonts; `unseen` is what results are reported on."""
+"""Split -> soundfonts, and whether rooms and mixes are of the kind that training never uses. `seen` is new pieces of
+the training soundfonts; `unseen` is what results are reported on."""
 
 
 def feature_extractor() -> Any:

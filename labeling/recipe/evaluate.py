@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from labeling.recipe.captions import Caption, write_caption
 from labeling.recipe.compose import compose
+from labeling.recipe.controls import FactScores, choose_class, mel_statistics
 from labeling.recipe.data import Shards, piece_seed
 from labeling.recipe.describe import describe
 from labeling.recipe.facts import judge_facts
 from labeling.recipe.instruments import LEADS
 from vocab.lexicon import FAMILIES, FAMILY_OF, STYLES, WORDS, group_of
 
-__all__ = ["TASKS", "Figures", "Task", "Towers", "drawn_captions", "evaluate", "retrieval", "zero_shot"]
+__all__ = ["TASKS", "Figures", "Task", "Towers", "drawn_captions", "evaluate", "own_captions", "retrieval", "zero_shot"]
 
 Array = NDArray[np.float32]
 _TEMPLATES = ("{}", "{} music", "a piece with {}", "this is a track featuring {}", "a recording, {}")
@@ -98,7 +99,7 @@ class Figures:
     shuffled: float
     """The same with the audio shuffled among the windows."""
     plain: float | None = None
-    """Of a logistic regression on the mean and deviation of each mel band, trained on training pieces."""
+    """Of logistic regressions on the mean and deviation of each mel band, trained on training pieces."""
 
 
 class Towers:
@@ -156,11 +157,14 @@ def zero_shot(
     return rows, truth, chosen
 
 
-def retrieval(towers: Towers, windows_BD: Array, facts: Sequence[frozenset[str]], seed: int, *, at: int = 10) -> float:
-    """Share of windows among the `at` nearest to a caption of their own of four to seven facts."""
+def own_captions(facts: Sequence[frozenset[str]], seed: int) -> list[Caption]:
+    """One of four to seven facts for each window."""
     rng = random.Random(seed)
-    captions = [write_caption(f, rng, count=rng.randint(4, 7), plain=True).text for f in facts]
-    similarity_CB = towers.text(captions) @ windows_BD.T
+    return [write_caption(f, rng, count=rng.randint(4, 7), plain=True) for f in facts]
+
+
+def retrieval(similarity_CB: Array, *, at: int = 10) -> float:
+    """Share of captions whose own window, which has the same row, is among their `at` nearest."""
     own = np.diag(similarity_CB)[:, None]
     return float(((similarity_CB > own).sum(1) < at).mean())
 
@@ -200,38 +204,6 @@ def _true_facts(drawn: NDArray[np.int64], pool: list[Caption], facts: Sequence[f
     return true / drawn.size, true / max(decided, 1)
 
 
-def mel_statistics(mels_BFM: Array) -> Array:
-    """[B, 2 M]: mean and deviation of each band over time, less the window's level."""
-    x = mels_BFM - mels_BFM.mean((1, 2), keepdims=True)
-    return np.concatenate([x.mean(1), x.std(1)], axis=1)
-
-
-def _plain_classifier(
-    task: Task, train_X: Array, train_facts: Sequence[frozenset[str]], test_X: Array
-) -> NDArray[np.int64] | None:
-    """Classes chosen for the test windows, by a logistic regression on standardised statistics."""
-    import torch
-
-    answers = [task.answer(f) for f in train_facts]
-    rows = [i for i, a in enumerate(answers) if a is not None]
-    if len(rows) < 20:
-        return None
-    mean, deviation = train_X[rows].mean(0), train_X[rows].std(0) + 1e-6
-    X = torch.from_numpy((train_X[rows] - mean) / deviation)
-    y = torch.tensor([task.classes.index(a) for a in answers if a is not None])
-    torch.manual_seed(0)
-    layer = torch.nn.Linear(X.shape[1], len(task.classes))
-    optimiser = torch.optim.AdamW(layer.parameters(), lr=0.02, weight_decay=0.05)
-    for _ in range(300):
-        loss = torch.nn.functional.cross_entropy(layer(X), y)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-    with torch.inference_mode():
-        chosen: NDArray[np.int64] = layer(torch.from_numpy((test_X - mean) / deviation)).argmax(1).numpy()
-    return chosen
-
-
 def _accuracy(truth: NDArray[np.int64], chosen: NDArray[np.int64]) -> float:
     return float((truth == chosen).mean()) if truth.size else float("nan")
 
@@ -246,19 +218,21 @@ def evaluate(
     facts = [frozenset(f) for f in shards.facts[:count]]
     windows_BD = towers.audio(mels)
     shuffle = np.random.default_rng(seed).permutation(count)
-    statistics, train_X, train_facts, calibration = mel_statistics(mels), None, [], windows_BD
+    statistics, calibration, known = mel_statistics(mels), windows_BD, None
     if train is not None:
-        known = Shards(train)
-        picks = np.random.default_rng(1).choice(len(known), size=min(plain_windows, len(known)), replace=False)
-        train_X = np.concatenate([mel_statistics(known.mels(picks[i : i + 500])) for i in range(0, len(picks), 500)])
-        train_facts = [frozenset(known.facts[i]) for i in picks]
-        calibration = towers.audio(known.mels(picks[:600]))
+        pieces = Shards(train)
+        picks = np.random.default_rng(1).choice(len(pieces), size=min(plain_windows, len(pieces)), replace=False)
+        train_X = np.concatenate([mel_statistics(pieces.mels(picks[i : i + 500])) for i in range(0, len(picks), 500)])
+        known = train_X, [frozenset(pieces.facts[i]) for i in picks]
+        calibration = towers.audio(pieces.mels(picks[:600]))
     figures = []
     for task in TASKS:
         class_KD = _class_vectors(towers, task.classes)
         rows, truth, chosen = zero_shot(task, windows_BD, class_KD, facts)
         _, _, blind = zero_shot(task, windows_BD[shuffle], class_KD, facts)
-        plain = _plain_classifier(task, train_X, train_facts, statistics) if train_X is not None else None
+        plain = None
+        if known is not None:
+            plain = choose_class(known[0], [task.answer(f) for f in known[1]], task.classes, statistics)
         figures.append(
             Figures(
                 name=task.name,
@@ -270,29 +244,32 @@ def evaluate(
                 plain=_accuracy(truth, plain[rows]) if plain is not None else None,
             )
         )
-    figures.append(
-        _figure(
-            "text to audio R@10", count, 10 / count, lambda w: retrieval(towers, w, facts, seed), windows_BD, shuffle
-        )
-    )
-    return figures + _caption_figures(towers, windows_BD, shuffle, calibration, facts, seed)
+    scores = FactScores(*known, statistics) if known is not None else None
+    return [
+        *figures,
+        _retrieval_figure(towers, windows_BD, shuffle, scores, facts, seed),
+        *_caption_figures(towers, windows_BD, shuffle, calibration, scores, facts, seed),
+    ]
 
 
-def _figure(
-    name: str,
-    count: int,
-    chance: float,
-    measure: Callable[[Array], float],
+def _retrieval_figure(
+    towers: Towers,
     windows_BD: Array,
     shuffle: NDArray[np.int64],
+    scores: FactScores | None,
+    facts: Sequence[frozenset[str]],
+    seed: int,
 ) -> Figures:
+    captions = own_captions(facts, seed)
+    similarity_CB = towers.text([c.text for c in captions]) @ windows_BD.T
     return Figures(
-        name=name,
+        name="text to audio R@10",
         classes=0,
-        windows=count,
-        chance=chance,
-        result=measure(windows_BD),
-        shuffled=measure(windows_BD[shuffle]),
+        windows=len(facts),
+        chance=10 / len(facts),
+        result=retrieval(similarity_CB),
+        shuffled=retrieval(similarity_CB[:, shuffle]),
+        plain=retrieval(scores.of(captions)) if scores else None,
     )
 
 
@@ -301,6 +278,7 @@ def _caption_figures(
     windows_BD: Array,
     shuffle: NDArray[np.int64],
     calibration_BD: Array,
+    scores: FactScores | None,
     facts: Sequence[frozenset[str]],
     seed: int,
 ) -> list[Figures]:
@@ -309,27 +287,26 @@ def _caption_figures(
     captions_CD = towers.text([c.text for c in pool])
     hub_C = (calibration_BD @ captions_CD.T).mean(0)
     by_chance = np.random.default_rng(seed).integers(len(pool), size=(len(facts), _DRAWN))
-    random_true, random_share = _true_facts(by_chance, pool, facts)
+    at_random = _true_facts(by_chance, pool, facts)
     out = []
     for name, correction in (("", 0.0), (", hub-corrected", hub_C)):
-        true, share = _true_facts(drawn_captions(windows_BD @ captions_CD.T - correction, seed), pool, facts)
-        blind = drawn_captions(windows_BD[shuffle] @ captions_CD.T - correction, seed)
-        blind_true, blind_share = _true_facts(blind, pool, facts)
-        common = {"classes": 0, "windows": len(facts)}
-        out.append(
-            Figures(
-                name=f"true facts a drawn caption{name}", chance=random_true, result=true, shuffled=blind_true, **common
+        real = _true_facts(drawn_captions(windows_BD @ captions_CD.T - correction, seed), pool, facts)
+        blind = _true_facts(drawn_captions(windows_BD[shuffle] @ captions_CD.T - correction, seed), pool, facts)
+        plain = None
+        if scores is not None:
+            plain = _true_facts(drawn_captions(scores.of(pool, surprise=bool(name)).T, seed), pool, facts)
+        for i, measure in enumerate(("true facts a drawn caption", "share of stated facts true")):
+            out.append(
+                Figures(
+                    name=measure + name,
+                    classes=0,
+                    windows=len(facts),
+                    chance=at_random[i],
+                    result=real[i],
+                    shuffled=blind[i],
+                    plain=plain[i] if plain else None,
+                )
             )
-        )
-        out.append(
-            Figures(
-                name=f"share of stated facts true{name}",
-                chance=random_share,
-                result=share,
-                shuffled=blind_share,
-                **common,
-            )
-        )
     return out
 
 

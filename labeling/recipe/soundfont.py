@@ -24,7 +24,7 @@ __all__ = ["FLUID_R3", "MUSESCORE", "TIM_GM", "SoundFont"]
 FLUID_R3 = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 """Debian's `fluid-soundfont-gm`, MIT: what is shipped is made with it."""
 MUSESCORE = Path("/usr/share/sounds/sf2/MuseScore_General_Full.sf2")
-"""Debian's `musescore-general-soundfont-lossless`, MIT with CC0 and public domain parts: the second voice in training."""
+"""Debian's `musescore-general-soundfont-lossless`, MIT with CC0 and public domain parts: training's other font."""
 TIM_GM = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 """Debian's `timgm6mb-soundfont`, GPL-2: the unseen test. Nothing made with it is ever shipped."""
 
@@ -69,8 +69,8 @@ class SoundFont:
     ) -> NDArray[np.float32]:
         """[T] or [T, 2] float32. Parts without a program of this font (singer, speaker) are left out.
 
-        `formants_semitones`, one a part: its notes are made of recordings of keys so much lower, played faster: the same
-        pitches in another colour.
+        `formants_semitones`, one a part: its notes are made of recordings of keys so much lower, played faster: the
+        same pitches in another colour.
         """
         font, channels = self._font, self.channels
         self._measure(parts)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from labeling.candidates import read_candidates, read_counts, read_embeddings
 from labeling.caption_embeddings import embeddings_name, load_embeddings
 from labeling.draw import Method, draw
+from labeling.report.hubs import HubComparison, compare_hubs
 from labeling.report.runs import ReportRun, ReportSlot
 from labeling.report.similarity import Similarity, compare, strangers
 from labeling.report.usage import Counter64, Counts, Hubness, Spread, hubness, rank_curve, spread
@@ -78,6 +79,8 @@ class SlotFigures:
     draws: Mapping[str, DrawFigures]
     similarity: Similarity | None
     """None where the captions' embeddings are not at hand, or there is nothing to compare."""
+    hubs: HubComparison | None
+    """None in the same cases."""
 
 
 def slot_figures(
@@ -118,6 +121,12 @@ def slot_figures(
         )
         for name in METHODS
     }
+    similarity, hubs = None, None
+    matrix_ND = _embeddings(crate, slot, home)
+    sample = None if matrix_ND is None else _sample(crate, run, slot)
+    if matrix_ND is not None and sample is not None:
+        similarity = _similarity(matrix_ND, sample, candidates.ids_U, rows_U)
+        hubs = compare_hubs(sample.clips_BD, matrix_ND, slot.chosen.k)
     return SlotFigures(
         name=slot.name,
         kind=slot.kind,
@@ -131,7 +140,8 @@ def slot_figures(
         candidates_distinct=len(candidates.ids_U),
         hubness=hubness(candidates.counts_U, captions=slot.chosen.captions),
         draws=draws,
-        similarity=_similarity(crate, run, slot, candidates.ids_U, rows_U, home),
+        similarity=similarity,
+        hubs=hubs,
     )
 
 
@@ -214,21 +224,25 @@ def _texts(crate: Crate, run: ReportRun, slot: ReportSlot, wanted: NDArray[np.ui
     return found
 
 
-def _similarity(
-    crate: Crate,
-    run: ReportRun,
-    slot: ReportSlot,
-    ids_U: NDArray[np.uint64],
-    rows_U: NDArray[np.int64],
-    home: str,
-) -> Similarity | None:
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    """Clips of some shards, with the captions they were given."""
+
+    clip_ids: Sequence[str]
+    clips_BD: NDArray[np.float32]
+    caption_BL: NDArray[np.uint64]
+
+
+def _embeddings(crate: Crate, slot: ReportSlot, home: str) -> NDArray[np.float32] | None:
+    """The vocabulary's, (N, D), wherever they lie; None if nowhere."""
     name = embeddings_name(slot.chosen.vocabulary_hash, crate.embedder)
     places = [posixpath.join(crate.storage.url, CANDIDATES), str(BUNDLED_FOLDER)]
     places += [posixpath.dirname(home)] if home else []
     storage = next((s for s in map(Storage, places) if s.exists(name)), None)
-    if storage is None:
-        return None
-    matrix_ND = load_embeddings(storage, name, crate.embedder)
+    return load_embeddings(storage, name, crate.embedder) if storage else None
+
+
+def _sample(crate: Crate, run: ReportRun, slot: ReportSlot) -> _Sample | None:
     clip_ids: list[str] = []
     clips: list[NDArray[np.float32]] = []
     captions: list[NDArray[np.uint64]] = []
@@ -242,11 +256,16 @@ def _similarity(
             captions.append(_labels(crate, run, slot, shard, "caption_id").reshape(len(embedding_BD), -1))
     if not clip_ids:
         return None
-    caption_BL = np.concatenate(captions)
-    rows_BL = rows_U[np.searchsorted(ids_U, caption_BL)]
-    tracks = [clip.rpartition("-")[0] for clip in clip_ids]
+    return _Sample(clip_ids=clip_ids, clips_BD=np.concatenate(clips), caption_BL=np.concatenate(captions))
+
+
+def _similarity(
+    matrix_ND: NDArray[np.float32], sample: _Sample, ids_U: NDArray[np.uint64], rows_U: NDArray[np.int64]
+) -> Similarity | None:
+    rows_BL = rows_U[np.searchsorted(ids_U, sample.caption_BL)]
+    tracks = [clip.rpartition("-")[0] for clip in sample.clip_ids]
     vectors_BLD = np.asarray(matrix_ND[rows_BL.ravel()]).reshape(*rows_BL.shape, -1)
-    return compare(np.concatenate(clips), vectors_BLD, strangers(clip_ids, tracks))
+    return compare(sample.clips_BD, vectors_BLD, strangers(sample.clip_ids, tracks))
 
 
 def _sampled_shards(crate: Crate) -> Iterable[int]:

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from labeling.recipe.captions import Caption
-from labeling.recipe.evaluate import TASKS, Figures, _true_facts, as_table, caption_pool, drawn_captions, zero_shot
+from labeling.recipe.controls import FactScores, choose_class, mel_statistics
+from labeling.recipe.evaluate import (
+    TASKS,
+    Figures,
+    _true_facts,
+    as_table,
+    caption_pool,
+    drawn_captions,
+    retrieval,
+    zero_shot,
+)
 
 BY_NAME = {task.name: task for task in TASKS}
 
@@ -30,6 +40,36 @@ def test_zero_shot_takes_the_nearest_class() -> None:
     assert rows.tolist() == [0, 2]
     assert truth.tolist() == [0, 1]
     assert chosen.tolist() == [0, 0]
+
+
+def test_the_plain_control_learns_what_level_by_band_tells() -> None:
+    """Jazz is bass here and rock treble; who has drums is not to be heard."""
+    rng = np.random.default_rng(0)
+    jazz = rng.random(200) < 0.5
+    mels = rng.normal(size=(200, 6, 8)).astype(np.float32)
+    mels[:, :, 0] += 5.0 * jazz[:, None]
+    X = mel_statistics(mels)
+    assert X.shape == (200, 16)
+    styles = ("style:jazz", "style:rock")
+    answers = ["style:jazz" if j else "style:rock" for j in jazz]
+    chosen = choose_class(X[:150], answers[:150], styles, X[150:])
+    assert chosen is not None
+    assert (chosen == ~jazz[150:]).mean() > 0.95
+    assert choose_class(X[:10], answers[:10], styles, X[150:]) is None
+    facts = [frozenset({a, "drums:yes"}) for a in answers]
+    scores = FactScores(X[:150], facts[:150], X[150:]).of(
+        [Caption("a", ("style:jazz",)), Caption("b", ("style:rock",))]
+    )
+    assert scores.shape == (2, 50)
+    assert ((scores[0] > scores[1]) == jazz[150:]).mean() > 0.95
+    sure = FactScores(X[:150], facts[:150], X[150:]).of([Caption("a", ("drums:yes",))])
+    assert np.abs(sure).max() < 0.1  # true of all, so it says nothing
+
+
+def test_retrieval_counts_by_hand() -> None:
+    similarity = np.array([[3, 2, 1], [3, 2, 1], [3, 2, 1]], np.float32)
+    assert retrieval(similarity, at=1) == pytest.approx(1 / 3)
+    assert retrieval(similarity, at=2) == pytest.approx(2 / 3)
 
 
 def test_drawn_captions_are_three_of_the_ten_best() -> None:

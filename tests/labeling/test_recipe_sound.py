@@ -99,9 +99,29 @@ def test_windows_are_repeatable_and_in_range(studio: Studio) -> None:
 
 def test_a_note_sounds_when_it_is_written(studio: Studio) -> None:
     part = Part(role="lead", instrument="piano", program=0, notes=(Note(1.0, 0.5, 60, 100),))
-    audio = studio.font.render([part], 2.0)
+    audio = studio.fonts[0].render([part], 2.0)
     assert np.abs(audio[: RATE_HZ - 64]).max() < 1e-4
     assert np.abs(audio[RATE_HZ : RATE_HZ + 4800]).max() > 0.01
+
+
+def test_other_formants_keep_the_pitch(studio: Studio) -> None:
+    part = Part(role="lead", instrument="flute", program=73, notes=(Note(0.0, 2.0, 69, 100),))
+    font = studio.fonts[0]
+    seconds = [font.render([part], 1.5, formants_semitones=[k])[RATE_HZ // 2 :] for k in (0, 5)]
+    spectra = [np.abs(np.fft.rfft(x * np.hanning(x.size))) for x in seconds]  # bins of 1 Hz
+    assert [int(s[:600].argmax()) for s in spectra] == pytest.approx([440, 440], abs=6)
+    overtones = [s / s.max() for s in spectra]
+    assert np.abs(overtones[0] - overtones[1]).max() > 0.05
+
+
+def test_several_fonts_share_a_piece(studio: Studio) -> None:
+    """Here the same font twice: only tones, formants and doublings can differ from one font's rendering."""
+    two = Studio(TIM_GM, TIM_GM)
+    piece = compose(3, LEAD_IN_S + WINDOW_S, style="jazz")
+    first = two.window(piece)
+    np.testing.assert_array_equal(first, two.window(piece))
+    assert 0.1 < np.abs(first).max() <= 1.0
+    assert np.abs(first - studio.window(piece)).max() > 0.01
 
 
 def test_muffled_has_less_treble(studio: Studio) -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from labeling.report import write_report
 from labeling.report.charts import histogram_chart, rank_chart
+from labeling.report.hubs import compare_hubs
 from labeling.report.pictures import colormap, encode_mp3, mel_picture, mel_position
 from labeling.report.runs import choose_run
 from labeling.report.sample import choose_places, read_sample
@@ -148,6 +149,21 @@ def test_mp3_has_its_length_and_its_sound(rate: int) -> None:
     assert peak == 440
 
 
+def test_taking_means_off_dissolves_a_hub() -> None:
+    """A caption in the direction that all clips share is everyone's nearest, until that direction is taken off."""
+    rng = np.random.default_rng(0)
+    own_BD = rng.standard_normal((60, 32)).astype(np.float32)
+    shared_D = np.zeros(32, np.float32)
+    shared_D[0] = 20.0
+    captions_ND = np.concatenate([own_BD, shared_D[None]])
+    found = compare_hubs(own_BD + shared_D, captions_ND, k=1)
+    assert (found.clips, found.captions) == (60, 61)
+    assert found.plain.largest == 60
+    assert found.plain.never_share == pytest.approx(60 / 61, abs=1e-6)
+    assert found.debiased.largest < 5
+    assert found.debiased.skewness < found.plain.skewness
+
+
 def test_stats_are_those_of_the_labels(crate: Crate) -> None:
     write_report(crate, clips=0)
     stats = crate.storage.read_json("stats.json")
@@ -169,6 +185,8 @@ def test_stats_are_those_of_the_labels(crate: Crate) -> None:
     assert all(uses[row["text"]] == row["uses"]["inverse-frequency"] for row in [*found["most"], *found["least"]])
     assert slot["draws"]["top"]["spread"]["drawn"] == uses.total()
     assert slot["hubness"]["mean"] == pytest.approx(10 * slot["clips"] / slot["captions"])
+    assert slot["hubs"]["clips"] == slot["clips"]
+    assert slot["hubs"]["plain"] == slot["hubness"]
 
 
 def test_the_redrawn_control_is_what_a_run_with_that_draw_writes(crate: Crate, tmp_path: Path) -> None:
