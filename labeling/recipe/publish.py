@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from labeling.recipe.evaluate import Figures, as_table
@@ -38,7 +39,7 @@ processor = ClapProcessor.from_pretrained(folder)
 
 ## What it was trained on
 
-On music that this repository composes (`labeling/recipe/compose.py`) and renders with one soundfont, and on captions
+On music that this repository composes (`labeling/recipe/compose.py`) and renders with two soundfonts, and on captions
 that state what the composer did: {windows:,} windows of ten seconds, {samples:,} samples seen ({training}). No recorded
 music and no human caption. It knows {styles} styles, {instruments} lead instruments in {families} families, tempo,
 drums, energy, density, register, moods, textures, voices by formant synthesis, and a few kinds of noise; its tokenizer
@@ -52,8 +53,7 @@ to read past.
 
 {table}
 
-`kit` is little better than always saying "acoustic", and on the few non-music windows the plain classifier does better
-than the model. Speed, and the cost of a caption: `python -m benchmarks.embedder`.
+{weak} Speed, and the cost of a caption: `python -m benchmarks.embedder`.
 
 {recorded}## What it is not
 
@@ -67,10 +67,13 @@ than the model. Speed, and the cost of a caption: `python -m benchmarks.embedder
 
 ## Licences
 
-The weights are under Apache-2.0, as the project. They were trained on sound made with the FluidR3 GM soundfont, whose
-notice follows. TimGM6mb (GPL-2) was used to test, never to train; nothing made with it is here.
+The weights are under Apache-2.0, as the project. They were trained on sound made with the soundfonts FluidR3 GM and
+MuseScore General, whose notice follows (parts of the second are in the public domain or CC0). TimGM6mb (GPL-2) was used
+to test, never to train; nothing made with it is here.
 
-> Copyright (c) 2000-2002, 2008 Frank Wen; copyright (c) 2008 Toby Smithe
+> Copyright (c) 2000-2002, 2008 Frank Wen; copyright (c) 2008 Toby Smithe; copyright (c) 2014-2017 Michael Cowgill;
+> copyright (c) 2018-2021 S. Christian Collins; temple blocks copyright (c) 2002 Ethan Winer; drumline cymbals
+> copyright (c) 2016 Michael Schorsch
 >
 > Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
 > documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
@@ -127,8 +130,21 @@ def _card(trained: Path, runs: list[list[Figures]], windows: int, samples: int, 
             pieces=pieces,
         ),
         table=as_table(runs),
+        weak=_weak(runs),
         recorded=f"## On recorded music\n\n{recorded.strip()}\n\n" if recorded else "",
     )
+
+
+def _weak(runs: list[list[Figures]]) -> str:
+    """Where the model should not be trusted over something simpler, said before anyone has to look for it."""
+    names = [
+        same[0].name
+        for same in zip(*runs, strict=True)
+        if mean(f.result for f in same) <= mean(f.plain if f.plain is not None else f.shuffled for f in same)
+    ]
+    if not names:
+        return "The model is above its controls in every row."
+    return f"The plain classifier does as well as the model or better in: {', '.join(names)}."
 
 
 def _known_share(words: set[str]) -> float:

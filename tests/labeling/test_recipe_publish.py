@@ -40,6 +40,7 @@ def test_publish_copies_only_what_is_loaded_and_writes_the_card(tmp_path: Path) 
     card = (tmp_path / "out" / "README.md").read_text()
     assert "13,500 windows" in card
     assert "3 sets of different pieces" in card
+    assert "above its controls in every row" in card
     assert "| style | 46 | 2400 | 0.100 | 0.300 | 0.100 | 0.700 (0.700 to 0.700) |" in card
 
 
