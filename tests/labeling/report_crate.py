@@ -34,7 +34,7 @@ from tests.audio_files import FORMATS, chord, write_audio
 from vocab.build import caption_table
 from vocab.store import Vocabulary, VocabularyCard, write_vocabulary
 
-__all__ = ["CLIP_S", "TITLES", "label", "make_crate", "make_vocabularies"]
+__all__ = ["CLIP_S", "TITLES", "label", "make_crate", "make_vocabularies", "mine"]
 
 CLIP_S = 4.0
 TITLES = (
@@ -74,9 +74,17 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def make_crate(folder: Path, *, labels: bool = True, songs: int = len(TITLES)) -> Crate:
     """Everything under `folder`; the crate is `folder/crate`. With no songs there are only the two bad files."""
+    crate = mine(_input(folder, songs), folder / "crate")
+    if labels:
+        label(crate, make_vocabularies(folder))
+    return crate
+
+
+def mine(music: Path, root: Path) -> Crate:
+    """Clips of a folder or a list, without labels."""
     crate = Crate.create(
-        folder / "crate",
-        list_input(str(_input(folder, songs))),
+        root,
+        list_input(str(music)),
         ClipsConfig(clip_s=CLIP_S, clips_per_track=3),
         HearingEmbedder.card,
         tracks_per_shard=4,
@@ -84,8 +92,6 @@ def make_crate(folder: Path, *, labels: bool = True, songs: int = len(TITLES)) -
     with GuardedDecoder(crate.config, decoder_rates(crate)) as decoder:
         for shard in crate.shards:
             mine_shard(crate, shard, embedder=HearingEmbedder(), decoder=decoder, beat=lambda counts: None)
-    if labels:
-        label(crate, make_vocabularies(folder))
     return crate
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from unittest.mock import patch
@@ -27,8 +28,8 @@ from pipeline.crate import CLIPS, LABELS, Crate
 from pipeline.errors import BadInput, CrateMismatch, VocabularyProblem
 from pipeline.shards import marker_name, part_name
 from pipeline.verify import verify_crate
-from tests.audio_files import tone
-from tests.labeling.report_crate import CLIP_S, label, make_crate, make_vocabularies
+from tests.audio_files import tone, write_audio
+from tests.labeling.report_crate import CLIP_S, label, make_crate, make_vocabularies, mine
 
 
 @pytest.fixture(scope="module")
@@ -276,6 +277,20 @@ def test_a_crate_without_labels_has_a_page(tmp_path: Path) -> None:
     crate.storage.remove(marker_name(CLIPS, 0, crate.plan.shards))
     with pytest.raises(CrateMismatch, match="finish them first"):
         write_report(crate)
+
+
+def test_the_same_file_under_two_names_is_said(tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    music.mkdir()
+    first = write_audio(music / "a.flac", tone(9.0, 44_100, hz=440), 44_100, "flac")
+    write_audio(music / "b.flac", tone(9.0, 44_100, hz=450), 44_100, "flac")
+    for name in ("c.flac", "d.flac"):
+        shutil.copy(first, music / name)
+    crate = mine(music, tmp_path / "crate")
+    text = Path(write_report(crate)).read_text(encoding="utf-8")
+    totals = crate.storage.read_json("stats.json")["totals"]
+    assert (totals["written"], totals["same_content"]) == (4, 2)
+    assert "2 tracks are byte for byte the same file as another" in text
 
 
 def test_a_curated_run_shows_prompts(crate: Crate) -> None:
