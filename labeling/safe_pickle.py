@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,15 @@ def load_tensors(file: Path, inside: str | None = None) -> dict[str, torch.Tenso
     if not file.is_file():
         raise BadInput(f"no file at {file}: expected a checkpoint such as music_audioset_epoch_15_esc_90.14.pt")
     try:
-        with torch.serialization.safe_globals(HARMLESS):
+        with torch.serialization.safe_globals(HARMLESS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of unusual pickles; the error says it
             content = torch.load(file, map_location="cpu", weights_only=True, mmap=_is_zip(file))
     except pickle.UnpicklingError as error:
         reason = str(error).split("\n")
         found = next((line.strip() for line in reason if "GLOBAL" in line or "Unsupported" in line), reason[0])
         raise EmbedderProblem(
-            f"{file} holds more than tensors, and reading that could run code; it was not read ({found}); "
-            "have its makers save the state_dict alone, or as safetensors"
+            f"{file} is no checkpoint, or holds more than tensors, and reading that could run code; it was not read "
+            f"({found}); have its makers save the state_dict alone, or as safetensors"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise EmbedderProblem(
