@@ -92,7 +92,7 @@ _LYRICS = (
     "Verse {n}: {words} and the drums come in.",
 )
 _FIRST = ("I think that {clean}", "To me it sounds like {clean}", "In my opinion {clean}", "I love how {clean}")
-_URLS = ("{clean} Listen at www.{word}{n}.com today.", "{clean} More by @{word}{n} every week.")
+_URLS = ("{Clean}, heard at www.{word}{n}.com.", "{Clean}, more by @{word}{n} every week.")
 
 
 def song_list(count: int, seed: int = 0) -> list[tuple[str, str]]:
@@ -165,6 +165,7 @@ class NoiseModel:
             "words": "hold the silver river where nobody can find us",
             "song": f'"{title}"',
             "clean": clean[0].lower() + clean[1:],
+            "Clean": clean[:-1],
         } | {language: rng.choice(many) for language, many in _INSTRUMENTS.items()}
         if fault in _TEMPLATES:
             return rng.choice(_TEMPLATES[fault]).format(**values)
@@ -181,7 +182,7 @@ class NoiseModel:
         if fault == "heading":
             return f"Main elements of part {rng.randrange(1000)}:"
         if fault == "repetitive":
-            return f"{word} and {word} and {word} and {word} and {word} and {word}."
+            return f"{word.capitalize()} and {word} and {word} and {word} and {word} and {word}."
         if fault == "brackets":
             return rng.choice(
                 (clean.replace(",", " (live),", 1), f"{clean[:-1]} [{rng.randrange(100)}].", clean[:-1] + " {x}.")

@@ -1,15 +1,18 @@
 """Cleaning millions of raw sentences: time, peak memory, and for each known fault its precision and recall.
 
-python -m benchmarks.vocab_clean [--sentences 4000000] [--workers 2] [--scratch FOLDER]
+python -m benchmarks.vocab_clean [--sentences 4000000] [--workers 2] [--scratch FOLDER [--steps make,clean,judge]]
 
 Precision of a reason: the share of sentences left out for it that have this fault. Recall of a fault: the share of its
-sentences that are left out, for whatever reason. Both on 200,000 sentences of the same noise model; what is kept and
-lost among all sentences is counted on the whole output.
+sentences that are left out, for whatever reason. Both on 200,000 sentences of the same noise model. Duplicates and
+near-duplicates are judged by all sentences. With --scratch the steps can be run one by one: only `clean` is measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -18,17 +21,15 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.memory import PeakMemory
 from benchmarks.noise_model import FAULTS, NoiseModel, song_list
-from pipeline.ids import caption_id
+from benchmarks.vocab_clean_judge import judge_output
 from pipeline.storage import Storage
 from vocab.answers import ANSWER_SCHEMA, ANSWERS_FOLDER
 from vocab.filters import SentenceFilters
-from vocab.minhash import similarity
 from vocab.names import NameIndex, name_forms
 from vocab.sentences import strip_markers
 from vocab.store import Vocabulary
@@ -44,22 +45,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sentences", type=int, default=4_000_000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--scratch", help="folder for about 2 GB (default: a temporary one)")
+    parser.add_argument("--scratch", help="folder for about 2 GB, which stay there (default: a temporary one)")
+    parser.add_argument("--steps", default="make,clean,judge", help="of make, clean, judge (default: all)")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
-        _run(Path(scratch), args.sentences, args.workers)
+    with contextlib.ExitStack() as stack:
+        folder = Path(args.scratch or stack.enter_context(tempfile.TemporaryDirectory()))
+        for step in args.steps.split(","):
+            {"make": _make, "clean": _clean, "judge": _judge}[step](folder, args.sentences, args.workers)
 
 
-def _run(scratch: Path, sentences: int, workers: int) -> None:
-    songs = song_list(SONGS)
-    model = NoiseModel(songs)
+def _make(folder: Path, sentences: int, workers: int) -> None:
     began = time.perf_counter()
-    _write_raw(scratch / "raw", model, songs, sentences)
-    print(
-        f"made {sentences:,} raw sentences in {time.perf_counter() - began:.0f} s (not part of the measurement)",
-        flush=True,
-    )
-    command = [sys.executable, "-m", "benchmarks.vocab_clean_job", str(scratch), str(workers)]
+    songs = song_list(SONGS)
+    _write_raw(folder / "raw", NoiseModel(songs), songs, sentences)
+    print(f"made {sentences:,} raw sentences in {time.perf_counter() - began:.0f} s", flush=True)
+
+
+def _clean(folder: Path, sentences: int, workers: int) -> None:
+    command = [sys.executable, "-m", "benchmarks.vocab_clean_job", str(folder), str(workers)]
     began = time.perf_counter()
     process = subprocess.Popen(command)
     memory = PeakMemory(process.pid)
@@ -68,10 +71,22 @@ def _run(scratch: Path, sentences: int, workers: int) -> None:
     if process.wait():
         raise SystemExit("cleaning failed")
     seconds = time.perf_counter() - began
-    print(f"cleaned in {seconds:.0f} s with {workers} workers: {sentences / seconds:,.0f} sentences/s")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f"cleaned in {seconds:.0f} s with {workers} workers: {sentences / seconds:,.0f} sentences/s; "
+        f"{used.ru_utime + used.ru_stime:.0f} CPU seconds; load {os.getloadavg()[1]:.1f}"
+    )
     print(f"peak memory of all its processes together: {memory.peak_mib / 1024:.2f} GiB (proportional set size)")
-    _judge_output(Vocabulary.load(scratch / "clean.parquet"), model, sentences)
-    _judge_reasons(model, songs, min(SAMPLE, sentences))
+    card = Vocabulary.load(folder / "clean.parquet").card
+    print(f"{card.captions:,} captions kept")
+    for step, reasons in card.yields.items():
+        print(f"  {step}: " + ", ".join(f"{reason} {count:,}" for reason, count in reasons.items()), flush=True)
+
+
+def _judge(folder: Path, sentences: int, workers: int) -> None:
+    songs = song_list(SONGS)
+    _judge_reasons(NoiseModel(songs), songs, min(SAMPLE, sentences))
+    judge_output(Vocabulary.load(folder / "clean.parquet"), songs, sentences, workers)
 
 
 def _write_raw(folder: Path, model: NoiseModel, songs: list[tuple[str, str]], sentences: int) -> None:
@@ -109,24 +124,6 @@ def _write_part(storage: Storage, rows: list[dict[str, object]], part: int) -> i
     return part + 1
 
 
-def _judge_output(vocabulary: Vocabulary, model: NoiseModel, sentences: int) -> None:
-    """Every 20th sentence: is it, or what it repeats, in the output?"""
-    kept = vocabulary.ids
-    counts: Counter[tuple[str, bool]] = Counter()
-    for number in range(0, sentences, 20):
-        text, fault, _ = model.sentence(number)
-        at = int(np.searchsorted(kept, np.uint64(caption_id(text))))
-        counts[fault, at < len(kept) and int(kept[at]) == caption_id(text)] += 1
-    print(f"\n{len(vocabulary):,} captions kept")
-    for step, reasons in vocabulary.card.yields.items():
-        print(f"  {step}: " + ", ".join(f"{reason} {count:,}" for reason, count in reasons.items()))
-    clean = counts["", True] / max(counts["", True] + counts["", False], 1)
-    print(f"clean sentences that are in the output: {100 * clean:.2f} % (others are near copies of one that is)")
-    faulty = {fault for fault, _ in counts} - {"", "duplicate", "near-duplicate"}
-    through = sum(counts[fault, True] for fault in faulty)
-    print(f"faulty sentences in the output: {through} of {sum(counts[f, k] for f in faulty for k in (True, False)):,}")
-
-
 def _judge_reasons(model: NoiseModel, songs: list[tuple[str, str]], count: int) -> None:
     filters = SentenceFilters(names=NameIndex(songs))
     given: dict[str, Counter[str]] = defaultdict(Counter)
@@ -148,18 +145,6 @@ def _judge_reasons(model: NoiseModel, songs: list[tuple[str, str]], count: int) 
     print(
         f"clean sentences kept by the filters: {clean[''] / sum(clean.values()):.5f}; else {dict(clean.most_common(5))}"
     )
-    _judge_near_duplicates(model, count)
-
-
-def _judge_near_duplicates(model: NoiseModel, count: int) -> None:
-    """Of injected near-duplicates: how alike they are, so that the threshold can be read against them."""
-    alike = []
-    for number in range(count):
-        text, fault, original = model.sentence(number)
-        if fault == "near-duplicate":
-            alike.append(similarity(text, original))
-    shares = ", ".join(f">= {limit}: {np.mean(np.array(alike) >= limit):.3f}" for limit in (0.7, 0.8, 0.9))
-    print(f"similarity of {len(alike):,} injected near-duplicates to their originals: {shares}")
 
 
 if __name__ == "__main__":

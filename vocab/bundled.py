@@ -7,7 +7,7 @@ import os
 from pipeline.ids import caption_id
 from vocab.build import caption_table, provenance_json
 from vocab.grammar import long_captions
-from vocab.minhash import Banding, near_duplicates, sketch
+from vocab.near_duplicates import near_duplicates
 from vocab.store import Kind, VocabularyCard, write_vocabulary
 from vocab.tags import short_captions
 
@@ -48,7 +48,7 @@ def write_grammar(path: str | os.PathLike[str], *, kind: Kind, count: int | None
                 if len(captions) >= wanted + alike + wanted // 50 + 1:
                     break
             every = list(captions.values())
-            gone = _alike([text for text, _ in every])
+            gone = near_duplicates([text for text, _ in every], threshold=ALIKE)
             alike = len(gone)
             kept = [caption for at, caption in enumerate(every) if at not in gone][:wanted]
     table, _ = caption_table(
@@ -78,7 +78,3 @@ def write_grammar(path: str | os.PathLike[str], *, kind: Kind, count: int | None
         config={"grammar_version": GRAMMAR_VERSION, "seed": seed, "count": count},
     )
     return write_vocabulary(path, table, card)
-
-
-def _alike(texts: list[str]) -> set[int]:
-    return {later for later, _ in near_duplicates(texts, sketch(texts, Banding()), threshold=ALIKE)}

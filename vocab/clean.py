@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 
 from pipeline.errors import VocabularyProblem
 from pipeline.ids import caption_id
+from pipeline.process import die_with_parent
 from pipeline.storage import Storage
 from vocab.answers import Answer, AnswerSource
 from vocab.filters import SentenceFilters
 from vocab.importing import write_skips
 from vocab.leak import Leak, find_leaks
-from vocab.minhash import Banding, Sketches, near_duplicates, sketch
 from vocab.names import NameIndex, name_forms
+from vocab.near_duplicates import near_duplicates
 from vocab.reasons import REASONS
 from vocab.sentences import answer_sentences, strip_markers
 from vocab.store import SCHEMA, Kind, Vocabulary, VocabularyCard, ids_to_hex, write_vocabulary
@@ -34,8 +35,6 @@ __all__ = ["CleanConfig", "Cleaned", "clean_answers", "clean_vocabulary"]
 
 _IN_FLIGHT = 3
 """Batches handed out ahead for each worker: enough to keep it busy, little enough to stay small."""
-_SKETCH_BLOCK = 100_000
-BANDING = Banding()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +94,7 @@ def clean_vocabulary(
     rows = first
     texts = cleaned.texts.take(pa.array(rows))
     if config.near_duplicates <= 1:
-        gone = _near_duplicates(texts, config.near_duplicates, workers)
+        gone = sorted(near_duplicates(texts, threshold=config.near_duplicates, workers=workers))
         yields["near-duplicates"] = {"as good as the same": len(gone), "kept": len(rows) - len(gone)}
         rows = np.delete(rows, gone)
         texts = cleaned.texts.take(pa.array(rows))
@@ -167,6 +166,11 @@ def _open(config: CleanConfig, songs: Sequence[tuple[str, str]]) -> None:
     )
 
 
+def _open_worker(config: CleanConfig, songs: Sequence[tuple[str, str]]) -> None:
+    die_with_parent()
+    _open(config, songs)
+
+
 def _clean_batch(batch: list[Answer]) -> _Kept:
     assert _filters is not None, "set when the process starts"
     kept = _Kept(texts=[], origins=[], ids=[], reasons=Counter(), sentences=0)
@@ -197,7 +201,7 @@ def _in_order(
             yield len(batch), _clean_batch(batch)
         return
     with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_open, initargs=(config, tuple(songs))
+        workers, mp_context=get_context("spawn"), initializer=_open_worker, initargs=(config, tuple(songs))
     ) as pool:
         waiting = []
         for batch in batches:
@@ -225,24 +229,6 @@ class _Texts(Sequence[str]):
             start, stop, _ = at.indices(len(self))
             return self._column.slice(start, stop - start).to_pylist()
         return self._column[int(at)].as_py()
-
-
-def _sketch_texts(texts: list[str]) -> Sketches:
-    return sketch(texts, BANDING)
-
-
-def _near_duplicates(texts: pa.ChunkedArray, threshold: float, workers: int) -> list[int]:
-    """Rows that repeat an earlier one."""
-    every = _Texts(texts)
-    blocks = (every[start : start + _SKETCH_BLOCK] for start in range(0, len(every), _SKETCH_BLOCK))
-    if workers == 1 or len(every) < 2 * _SKETCH_BLOCK:
-        parts = [_sketch_texts(block) for block in blocks]
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            parts = list(pool.map(_sketch_texts, blocks))
-    if not parts:
-        return []
-    return sorted(gone for gone, _ in near_duplicates(every, Sketches.concatenate(parts), threshold=threshold))
 
 
 def _write_leaks(out: str | os.PathLike[str], leaks: Sequence[Leak], evaluation: Sequence[str], limit: float) -> None:

@@ -97,10 +97,10 @@ def _by_pattern(sentence: str, tokens: Sequence[str], present: frozenset[str]) -
         return "score"
     if present & _LYRIC_SIGNS and _LYRICS.search(sentence):
         return "lyrics"
-    if present & _FIRST_PERSON_SIGNS and _FIRST_PERSON.search(sentence):
-        return "first-person"
     if sentence.endswith("?") or ((tokens[0] in _CHAT_OPENINGS or present & _CHAT_SIGNS) and _CHAT.search(sentence)):
         return "chat"
+    if present & _FIRST_PERSON_SIGNS and _FIRST_PERSON.search(sentence):
+        return "first-person"
     return ""
 
 

@@ -50,7 +50,7 @@ def find_leaks(
     best: dict[int, Leak] = {}
     for start in range(0, len(texts), block):
         ours = sketch(texts[start : start + block], GUARD)
-        pairs = likely_pairs(_common_keys(ours, theirs), ours, theirs, threshold=threshold)
+        pairs = likely_pairs(_common_keys(ours, theirs), ours.low_NH, theirs.low_NH, threshold=threshold)
         for row, other in pairs.tolist():
             caption = texts[start + row]
             alike = similarity(caption, evaluation[other])

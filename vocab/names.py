@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from vocab.words_common import COMMON_WORDS
 
@@ -26,6 +27,13 @@ LONGEST_NAME = 8
 
 def _tokens(text: str) -> list[str]:
     return _TOKEN.findall(text.replace("’", "'"))
+
+
+@lru_cache(maxsize=1)
+def _words(sentence: str) -> tuple[list[str], list[str]]:
+    """As written, and in lower case without a possessive; asked for twice in a row."""
+    words = _tokens(sentence)
+    return words, [word.casefold().removesuffix("'s") for word in words]
 
 
 def name_forms(title: str, artist: str) -> tuple[tuple[str, ...], ...]:
@@ -60,9 +68,10 @@ class NameIndex:
         """A name of the sentence's own song that stands in it, or nothing."""
         if not forms:
             return ""
-        words = _tokens(sentence)
-        lowered = [word.casefold().removesuffix("'s") for word in words]
+        words, lowered = _words(sentence)
         for form in forms:
+            if form[0] not in lowered:
+                continue
             size = len(form)
             for start in range(len(words) - size + 1):
                 if lowered[start] == form[0] and tuple(lowered[start : start + size]) == form:
@@ -77,8 +86,9 @@ class NameIndex:
         """A name of any song of the list that surely is a name in this sentence, or nothing."""
         if not self._names:
             return ""
-        words = _tokens(sentence)
-        lowered = [word.casefold().removesuffix("'s") for word in words]
+        words, lowered = _words(sentence)
+        if self._lengths.keys().isdisjoint(lowered):
+            return ""
         for start, word in enumerate(lowered):
             for size in self._lengths.get(word, ()):
                 form = tuple(lowered[start : start + size])

@@ -43,7 +43,7 @@ FILTERS = SentenceFilters(names=NameIndex(SONGS))
         ("I think the piano is lovely and slow.", "first-person"),
         ("The guitar riff is my favourite part.", "first-person"),
         ("Sure, here is a description of the song.", "chat"),
-        ("Let me know if the piano is too slow.", "first-person"),
+        ("Let me know if the piano is too slow.", "chat"),
         ("Would you like another slow piano song?", "chat"),
         ("A duet of piano and strings like Mira Kessel would sing.", "other-name"),
         ("The melody recalls Blue Harbour Lights with its slow piano.", "other-name"),

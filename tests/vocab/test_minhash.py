@@ -1,4 +1,4 @@
-"""Near-duplicates: what must be found is found, what is different stays."""
+"""Sketches: equal texts have equal keys, like texts become pairs, a phrase that all share does not make them pairs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vocab.grammar import long_captions
-from vocab.minhash import Banding, candidate_pairs, near_duplicates, run_form, similarity, sketch
+from vocab.minhash import Banding, band_pairs, run_form, similarities, similarity, sketch, sorted_distinct
 
 
 def test_runs_and_similarity_by_hand() -> None:
@@ -39,26 +40,43 @@ def test_keys_agree_as_often_as_the_similarity_says() -> None:
     assert float(np.sqrt(((agree - exact) ** 2).mean())) < 0.08
 
 
-def test_pairs_link_every_row_to_the_first_of_its_key() -> None:
-    keys = np.array([[5, 1], [7, 2], [5, 3], [5, 2]], dtype=np.uint64)
-    assert candidate_pairs(keys).tolist() == [[0, 2], [0, 3], [1, 3], [2, 3]]
+def test_many_similarities_at_once_are_the_ones_of_single_pairs() -> None:
+    texts = [text for text, _ in islice(long_captions(seed=12), 60)] + ["", "a", "Ü ö", "a slow slow slow slow tune"]
+    pairs = np.array([(a, b) for a in range(len(texts)) for b in range(len(texts))])
+    expected = [similarity(texts[a], texts[b]) for a, b in pairs.tolist()]
+    assert similarities(texts, texts, pairs).tolist() == expected
+    assert similarities(texts, texts, pairs[:0]).tolist() == []
 
 
-def test_every_row_that_repeats_a_kept_one_goes_and_no_other() -> None:
-    base = [text for text, _ in islice(long_captions(seed=12), 500)]
-    texts = base + [text.rstrip(".") + "!" for text in base[:50]] + [f"{text[:-1]} too." for text in base[50:100]]
-    pairs = dict(near_duplicates(texts, sketch(texts, Banding()), threshold=0.8))
-    kept = [row for row in range(len(texts)) if row not in pairs]
-    for gone, stays in pairs.items():
-        assert stays in kept or stays in pairs
-        assert stays < gone
-        assert similarity(texts[gone], texts[stays]) >= 0.8
-    missed = [(a, b) for at, a in enumerate(kept) for b in kept[at + 1 :] if similarity(texts[a], texts[b]) >= 0.8]
-    assert len(missed) <= 0.01 * len(pairs) + 1
-    assert set(range(500, 550)) <= set(pairs)
+def _rows(pairs: NDArray[np.uint64]) -> list[tuple[int, int]]:
+    return [(int(pair) >> 32, int(pair) & 0xFFFFFFFF) for pair in pairs]
 
 
-def test_no_texts_no_pairs() -> None:
+def test_a_band_gives_every_two_rows_of_a_bucket() -> None:
+    same = np.zeros((6, 4), dtype=np.uint8)
+    pairs = band_pairs(np.array([5, 7, 5, 9, 5, 7], dtype=np.uint64), same, 1, threshold=0.8)
+    assert _rows(pairs) == [(0, 2), (0, 4), (1, 5), (2, 4)]
+
+
+def test_a_full_bucket_is_split_by_further_minima() -> None:
+    low = np.zeros((100, 20), dtype=np.uint8)
+    low[:, 1] = np.arange(100) // 2  # pairs of rows agree on the minimum after the band's
+    pairs = band_pairs(np.zeros(100, dtype=np.uint64), low, 1, threshold=0.8)
+    assert _rows(pairs) == sorted([(0, at) for at in range(1, 100)] + [(2 * at, 2 * at + 1) for at in range(1, 50)])
+
+
+def test_a_bucket_that_cannot_be_split_links_each_row_to_its_first() -> None:
+    low = np.zeros((100, 20), dtype=np.uint8)
+    pairs = band_pairs(np.zeros(100, dtype=np.uint64), low, 1, threshold=0.8)
+    assert _rows(pairs) == [(0, at) for at in range(1, 100)]
+
+
+def test_sorted_distinct_is_unique() -> None:
+    codes = np.array([3, 1, 3, 2, 1], dtype=np.uint64)
+    assert sorted_distinct(codes).tolist() == [1, 2, 3]
+    assert sorted_distinct(codes[:0]).tolist() == []
+
+
+def test_banding_catches_what_it_should() -> None:
     assert sketch([], Banding()).keys_NB.shape == (0, 12)
-    assert list(near_duplicates([], sketch([], Banding()), threshold=0.8)) == []
     assert Banding().catches(0.8) > 0.99
