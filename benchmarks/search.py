@@ -1,15 +1,17 @@
 """Caption search at size: exact against a plain FAISS flat index, the fast path, and the memory of two workers.
 
-python -m benchmarks.search [--captions 4000000] [--dimension 512] [--queries 128] [--threads 2] [--scratch FOLDER]
+python -m benchmarks.search [--captions 4000000] [--dimension 512] [--queries 128] [--threads 2]
+                            [--scratch FOLDER [--steps make,exact,build,fast,workers]]
 
 Captions are random around random centres, queries are drawn from neither (a centre, more noise): what an audio
-embedding is to captions. All paths answer the same queries in this one run; times are the best of --repeats. Writes
-20 GB at the default size: the matrix in float32, in float16 and as a flat index, and the codes.
+embedding is to captions. Paths that are compared answer the same queries in one step; times are the best of --repeats.
+Writes 21 GB at the default size: the matrix in float32, in float16 and as a flat index, and the codes.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import os
 import shutil
@@ -44,68 +46,75 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--scratch", help="folder with room for the matrices (default: a temporary one)")
+    parser.add_argument("--scratch", help="folder for the matrices, which stay there (default: a temporary one)")
+    parser.add_argument("--steps", default=",".join(_STEPS), help=f"of {', '.join(_STEPS)} (default: all)")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         _worker(Path(args.worker), args.threads)
         return
-    with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
-        _run(Path(scratch), args.captions, args.dimension, args.queries, args.threads, args.repeats)
-        gc.collect()  # this process must not share the matrix while others are measured
-        _measure_workers(Path(scratch), args.threads)
+    with contextlib.ExitStack() as stack:
+        folder = Path(args.scratch or stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        for step in args.steps.split(","):
+            _STEPS[step](folder, args)
+            gc.collect()  # this process must not share the matrix while others are measured
 
 
-def _run(scratch: Path, captions: int, dimension: int, queries: int, threads: int, repeats: int) -> None:
+def _make(folder: Path, args: argparse.Namespace) -> None:
+    """Captions in both precisions, the flat index, the queries and as many others to tune with."""
     began = time.perf_counter()
-    queries_QD, tuning_QD = _make(scratch, captions, dimension, queries)
-    print(f"{captions:,} x {dimension} made in {time.perf_counter() - began:.0f} s", flush=True)
-    np.save(scratch / "queries.npy", queries_QD)
-    full = np.load(scratch / "captions.npy", mmap_mode="c")
-    half = np.load(scratch / "half.npy", mmap_mode="c")
-    flat_s, flat_found = _measure_flat(_flat_index(scratch, captions, dimension), queries_QD, threads, repeats)
-    _row("FAISS flat, float32", flat_s, queries)
-    exact = ExactSearch(full, threads=threads)
-    exact_s, best = _best(lambda: exact.top(queries_QD, K), repeats)
-    _row("exact path, float32 on disk", exact_s, queries, f"{flat_s / exact_s:.2f} x flat")
-    half_s, half_found = _best(lambda: ExactSearch(half, threads=threads).top(queries_QD, K), repeats)
-    _row("exact path, float16 on disk", half_s, queries, f"{flat_s / half_s:.2f} x flat")
+    _write_captions(folder, args.captions, args.dimension, args.queries)
+    _flat_index(folder, args.captions, args.dimension)
+    print(f"{args.captions:,} x {args.dimension} made in {time.perf_counter() - began:.0f} s", flush=True)
+
+
+def _measure_exact(folder: Path, args: argparse.Namespace) -> None:
+    """The exact path, in both precisions, against a plain flat index."""
+    queries_QD = np.load(folder / "queries.npy")
+    full = np.load(folder / "captions.npy", mmap_mode="c")
+    half = np.load(folder / "half.npy", mmap_mode="c")
+    flat_s, flat_found = _measure_flat(folder / "flat.faiss", queries_QD, args.threads, args.repeats)
+    _row("FAISS flat, float32", flat_s, args.queries)
+    exact = ExactSearch(full, threads=args.threads)
+    exact_s, best = _best(lambda: exact.top(queries_QD, K), args.repeats)
+    _row("exact path, float32 on disk", exact_s, args.queries, f"{flat_s / exact_s:.2f} x flat")
+    half_s, half_found = _best(lambda: ExactSearch(half, threads=args.threads).top(queries_QD, K), args.repeats)
+    _row("exact path, float16 on disk", half_s, args.queries, f"{flat_s / half_s:.2f} x flat")
     print(f"exact and flat agree on {recall_at_k(best, flat_found):.4f} of the top {K}; float16 on", end=" ")
     print(
         f"{recall_at_k(half_found, best):.4f}; memory beside the mapped files: {_anonymous_mib():,.0f} MiB", flush=True
     )
 
-    _measure_fast(scratch, full, best, exact_s, queries_QD, tuning_QD, threads, repeats)
+
+def _build(folder: Path, args: argparse.Namespace) -> None:
+    import faiss
+
+    began = time.perf_counter()
+    index = build_index(np.load(folder / "captions.npy", mmap_mode="c"), threads=args.threads)
+    faiss.write_index(index, str(folder / "codes.faiss"))
+    print(f"codes built in {time.perf_counter() - began:.0f} s", flush=True)
 
 
 def _measure_flat(path: Path, queries_QD: NDArray[np.float32], threads: int, repeats: int) -> tuple[float, Found]:
-    """The flat index, mapped from its file, which is removed afterwards."""
     import faiss
 
     flat = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     faiss.omp_set_num_threads(threads)
     seconds, (scores_QK, rows_QK) = _best(lambda: flat.search(queries_QD, K), repeats)
-    path.unlink()
     return seconds, Found(rows_QK=rows_QK, scores_QK=scores_QK)
 
 
-def _measure_fast(
-    scratch: Path,
-    full: NDArray[np.float32],
-    best: Found,
-    exact_s: float,
-    queries_QD: NDArray[np.float32],
-    tuning_QD: NDArray[np.float32],
-    threads: int,
-    repeats: int,
-) -> None:
-    """Build the codes, choose the width on other queries, write the index, and search."""
+def _measure_fast(folder: Path, args: argparse.Namespace) -> None:
+    """Choose the width on other queries, write the index, and search by it and exactly."""
     import faiss
 
-    began = time.perf_counter()
-    search = FaissSearch(full, build_index(full, threads=threads), width=1, threads=threads)
-    print(f"codes built in {time.perf_counter() - began:.0f} s", flush=True)
-    reached = tune_width(search, ExactSearch(full, threads=threads), tuning_QD, k=K, recall=0.995)
+    full = np.load(folder / "captions.npy", mmap_mode="c")
+    queries_QD, tuning_QD = np.load(folder / "queries.npy"), np.load(folder / "tuning.npy")
+    exact = ExactSearch(full, threads=args.threads)
+    index = faiss.read_index(str(folder / "codes.faiss"), faiss.IO_FLAG_MMAP_IFC)
+    search = FaissSearch(full, index, width=1, threads=args.threads)
+    reached = tune_width(search, exact, tuning_QD, k=K, recall=0.995)
     card = IndexCard(
         captions=len(full),
         dimension=full.shape[1],
@@ -116,14 +125,15 @@ def _measure_fast(
         queries=len(tuning_QD),
         faiss=faiss.__version__,
     )
-    write_index(Storage(scratch), "captions.faiss", search.index, card)
-    fast_s, found = _best(lambda: search.top(queries_QD, K), repeats)
-    _row(f"fast path, width {search.width}", fast_s, len(queries_QD), f"{exact_s / fast_s:.1f} x exact")
+    write_index(Storage(folder), "captions.faiss", search.index, card)
+    exact_s, best = _best(lambda: exact.top(queries_QD, K), args.repeats)
+    _row("exact path, float32 on disk", exact_s, args.queries)
+    fast_s, found = _best(lambda: search.top(queries_QD, K), args.repeats)
+    _row(f"fast path, width {search.width}", fast_s, args.queries, f"{exact_s / fast_s:.1f} x exact")
     print(f"recall@{K} {recall_at_k(found, best):.4f} on these queries, {reached:.4f} on {len(tuning_QD)} to tune with")
 
 
-def _make(folder: Path, captions: int, dimension: int, queries: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Write the captions in both precisions; returns the queries and as many others to tune with."""
+def _write_captions(folder: Path, captions: int, dimension: int, queries: int) -> None:
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((max(captions // 100, 10), dimension), dtype=np.float32)
     full = np.lib.format.open_memmap(folder / "captions.npy", "w+", np.float32, (captions, dimension))
@@ -140,10 +150,11 @@ def _make(folder: Path, captions: int, dimension: int, queries: int) -> tuple[ND
     asked = 0.6 * centres[rng.integers(0, len(centres), 2 * queries)]
     asked += 0.9 * rng.standard_normal(asked.shape, dtype=np.float32)
     asked /= np.linalg.norm(asked, axis=1, keepdims=True)
-    return asked[:queries], asked[queries:]
+    np.save(folder / "queries.npy", asked[:queries])
+    np.save(folder / "tuning.npy", asked[queries:])
 
 
-def _flat_index(folder: Path, captions: int, dimension: int) -> Path:
+def _flat_index(folder: Path, captions: int, dimension: int) -> None:
     """A flat index's file, without ever holding it: the header of a small one, then the matrix as it is on disk."""
     import faiss
 
@@ -158,14 +169,13 @@ def _flat_index(folder: Path, captions: int, dimension: int) -> Path:
         target.write(header)
         source.seek(np.load(folder / "captions.npy", mmap_mode="r").offset)
         shutil.copyfileobj(source, target, 1 << 24)
-    return path
 
 
-def _measure_workers(scratch: Path, threads: int) -> None:
+def _measure_workers(folder: Path, args: argparse.Namespace) -> None:
     """Memory of one worker process and of two that share one index, pages that both map counted once."""
     for count in (1, 2):
-        command = [sys.executable, "-m", "benchmarks.search", "--worker", str(scratch)]
-        command += ["--threads", str(max(1, threads // 2))]
+        command = [sys.executable, "-m", "benchmarks.search", "--worker", str(folder)]
+        command += ["--threads", str(max(1, args.threads // 2))]
         workers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(count)]
         for worker in workers:
             assert worker.stdout is not None
@@ -206,6 +216,15 @@ def _best(work: Callable[[], Result], repeats: int) -> tuple[float, Result]:
 
 def _row(name: str, seconds: float, queries: int, more: str = "") -> None:
     print(f"{name:32}{1e3 * seconds / queries:10.2f} ms a query   {more}", flush=True)
+
+
+_STEPS: dict[str, Callable[[Path, argparse.Namespace], None]] = {
+    "make": _make,
+    "exact": _measure_exact,
+    "build": _build,
+    "fast": _measure_fast,
+    "workers": _measure_workers,
+}
 
 
 if __name__ == "__main__":
