@@ -116,14 +116,21 @@ def _lines(file: IO[str], column: str) -> Iterator[Row]:
 def _csv(file: IO[str], name: str, columns: Sequence[str], delimiter: str) -> Iterator[Row]:
     before = csv.field_size_limit(_CSV_LIMIT)
     try:
-        reader = csv.reader((line.replace("\0", "\ufffd") for line in file), delimiter=delimiter)
+        lines: list[str] = []
+        reader = csv.reader(_remembered(file, lines), delimiter=delimiter)
         header = [cell.strip() for cell in next(reader, [])]
         _need(columns, header, name)
         number = 0
-        for cells in reader:
+        while True:
+            lines.clear()
+            cells = next(reader, None)
+            if cells is None:
+                break
             if not cells:
                 continue
             number += 1
+            if lines[-1][-1:] not in ("\r", "\n") or cells[-1][-1:] in ("\r", "\n"):
+                _check_closed(lines, name, number, delimiter)
             values = dict(zip(header, cells, strict=False))
             if any(column not in values for column in columns):
                 values = {column: values.get(column, "") for column in header}
@@ -136,6 +143,27 @@ def _csv(file: IO[str], name: str, columns: Sequence[str], delimiter: str) -> It
         ) from error
     finally:
         csv.field_size_limit(before)
+
+
+def _remembered(file: IO[str], lines: list[str]) -> Iterator[str]:
+    """The lines of `file`, also noted in `lines`."""
+    for line in file:
+        line = line.replace("\0", "\ufffd")
+        lines.append(line)
+        yield line
+
+
+def _check_closed(lines: Sequence[str], name: str, number: int, delimiter: str) -> None:
+    """Of what may be the last row: a quote that is never closed makes all rows after it part of one field."""
+    try:
+        for _ in csv.reader(lines, delimiter=delimiter, strict=True):
+            pass
+    except csv.Error as error:
+        if "unexpected end of data" in str(error):
+            raise BadInput(
+                f"{name} has a quote in row {number} that is never closed, which makes everything after it one field; "
+                "close it, and double quotes inside of fields"
+            ) from error
 
 
 def _parquet(raw: IO[bytes], name: str, columns: Sequence[str]) -> Iterator[Row]:
