@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from beam_jobs.job import ShardJob
 
 __all__ = ["JobView", "duration"]
+
+More = Callable[[Counter[str], float], str]
 
 _PLAIN_EVERY_S = 10.0
 _LIVE_EVERY_S = 0.5
@@ -42,10 +45,13 @@ class JobView:
     ) -> None:
         self._end_line()
 
-    def watch(self, job: ShardJob) -> OnTick:
-        """Begin to show `job`; the result is to be called while it runs, and when it has ended."""
+    def watch(self, job: ShardJob, more: More = lambda done, seconds: "") -> OnTick:
+        """Begin to show `job`; the result is to be called while it runs, and when it has ended.
+
+        more: what else to say of the counts of the shards done since now, and the seconds that they took.
+        """
         self._job = job
-        self._state = _JobState(job)
+        self._state = _JobState(job, more)
         self._next = 0.0 if self._live else time.monotonic() + _PLAIN_EVERY_S
         if self._state.skipped:
             self._write(f"{job.title}: {self._state.skipped} of {job.shard_count} shards are done already")
@@ -87,8 +93,8 @@ class JobView:
 class _JobState:
     """What markers and heartbeats say about a job."""
 
-    def __init__(self, job: ShardJob) -> None:
-        self._job, self._storage = job, job.storage()
+    def __init__(self, job: ShardJob, more: More) -> None:
+        self._job, self._storage, self._more = job, job.storage(), more
         self._left = set(job.todo())
         self.todo = len(self._left)
         self.skipped = job.shard_count - self.todo
@@ -105,7 +111,8 @@ class _JobState:
                 self._done.update(marker["counts"])
         working = read_heartbeats(self._storage, self._job.folder).counts
         seconds = time.monotonic() - self._started
-        unit = "captions" if "captions" in (self._done + working) else "clips"
+        known = self._done | working
+        unit = next((unit for unit in ("captions", "songs") if unit in known), "clips")
         units = self._done[unit] + (working[unit] if self._left else 0)
         rejects = sum(n for name, n in (self._done + working).items() if name.startswith(("track:", "clip:")))
         shards = self._job.shard_count - len(self._left)
@@ -119,7 +126,7 @@ class _JobState:
             parts.append(f"{duration(seconds / (self.todo - len(self._left)) * len(self._left))} left")
         elif not self._left:
             parts.append(f"in {duration(seconds)}")
-        return ", ".join(parts)
+        return ", ".join(filter(None, [*parts, self._more(self._done, seconds)]))
 
 
 def duration(seconds: float) -> str:

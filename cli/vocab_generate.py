@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from typing import Any
 
 __all__ = ["add_generate"]
@@ -146,39 +147,30 @@ def _engine_argument(text: str) -> tuple[str, Any]:
 
 
 def _run_generation(job: Any, *, workers: int, price_per_hour: float) -> int:
-    import time
-
     from beam_jobs.engine import Engine, run_job
     from beam_jobs.generate import generation_counts
+    from cli.view import JobView
 
-    before = generation_counts(job)
-    if before["shards"]:
-        print(f"taking up where it stopped: {before['shards']} of {job.shard_count} shards are done")
-    began = time.monotonic()
-    shown = began
-
-    def line() -> str:
-        counts = generation_counts(job)
-        seconds = max(time.monotonic() - began, 1e-9)
-        tokens, sentences = counts["tokens"] - before["tokens"], counts["sentences"] - before["sentences"]
-        text = (
-            f"{counts['shards']}/{job.shard_count} shards, {counts['answers']:,} answers, {counts['failed']:,} failed; "
-            f"{tokens / seconds:,.0f} tokens/s, {sentences / seconds:,.1f} sentences/s"
-        )
+    def rates(done: Counter[str], seconds: float) -> str:
+        if not done:
+            return ""
+        sentences, seconds = done["sentences"], max(seconds, 1e-9)
+        parts = [
+            f"{done['answers']:,} answers",
+            f"{done['failed']:,} failed" if done["failed"] else "",
+            f"{done['tokens'] / seconds:,.0f} tokens/s, {sentences / seconds:,.1f} sentences/s",
+        ]
         if price_per_hour and sentences:
-            text += f", {price_per_hour * seconds / 3600 / sentences * 1e6:,.2f} a million sentences before cleaning"
-        return text
+            parts.append(
+                f"{price_per_hour * seconds / 3600 / sentences * 1e6:,.2f} a million sentences before cleaning"
+            )
+        return ", ".join(filter(None, parts))
 
-    def on_tick(ended: bool) -> None:
-        nonlocal shown
-        if time.monotonic() - shown > 5:
-            shown = time.monotonic()
-            print(line(), flush=True)
-
-    run_job(job, Engine(workers=workers), on_tick)
-    print(line())
-    failed = generation_counts(job)["failed"]
-    if failed:
-        print(f"{failed:,} answers failed; their rows and reasons are in {job.root}/answers (finish_reason)")
+    with JobView() as view:
+        run_job(job, Engine(workers=workers), view.watch(job, rates))
+    counts = generation_counts(job)
+    print(f"{counts['answers']:,} answers, {counts['sentences']:,} sentences in {job.root}")
+    if counts["failed"]:
+        print(f"{counts['failed']:,} answers failed; their rows and reasons are in {job.root}/answers (finish_reason)")
     print(f"next: cratedig vocab clean {job.root} --out captions.parquet")
     return 0

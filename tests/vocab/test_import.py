@@ -54,6 +54,15 @@ def test_csv_with_quotes_newlines_huge_cell_and_broken_bytes(tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_a_quote_that_is_never_closed_does_not_swallow_rows(tmp_path: Path, end: bytes) -> None:
+    (tmp_path / "in.csv").write_bytes(b'text,n\nA slow waltz.,1\n"Loud drums.,2\nA slow single.,3' + end)
+    with pytest.raises(BadInput, match=r"in.csv has a quote in row 2 that is never closed"):
+        run_vocab("import", str(tmp_path / "in.csv"), "--out", str(tmp_path / "x.parquet"))
+    vocabulary, _ = _import(tmp_path, b'text\nA slow 7" waltz.\n"Loud\ndrums."' + end)
+    assert sorted(vocabulary.texts.to_pylist()) == ['A slow 7" waltz.', "Loud drums."]
+
+
 def test_parquet_column_and_its_nulls(tmp_path: Path) -> None:
     pq.write_table(pa.table({"caption": ["Soft pads.", None], "n": [1, 2]}), tmp_path / "in.parquet")
     data = (tmp_path / "in.parquet").read_bytes()
