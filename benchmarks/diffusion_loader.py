@@ -42,7 +42,7 @@ def main() -> None:
         config = named_run(args.run, stage).stage
         clips = CrateClips(args.crate, audio_needed(config).rates_hz, labels=args.labels, text=config.uses_text)
         loader = ClipLoader(
-            [ClipSource(clips, clips.split(0.0)[0])], config, seed=0, text_drop=0.1, threads=args.threads
+            [ClipSource(clips, clips.split(0.0).train)], config, seed=0, text_drop=0.1, threads=args.threads
         )
         positions = [list(range(i, i + 8)) for i in range(0, args.examples + 8, 8)]
         for _ in loader.batches(iter(positions[:1])):

@@ -157,7 +157,7 @@ def generate_report(args: argparse.Namespace, device: torch.device) -> dict[str,
         denoise = stage_model.denoiser(given, config.sampling.guidance)
         times = step_times(config.stage, config.sampling.schedule, config.sampling.steps)
         draw = batch_noise(range(args.clips), tuple(batch.clean_BCT.shape[1:]), device)
-        clip = clip_estimate(config.sampling.clip, config.sampling.clip_percentile, config.signal_gain)
+        clip = clip_estimate(config.sampling.clip, config.sampling.clip_percentile, config.clip_limit)
         schedule, steps = noise_schedule(config.noise), len(times) - 1
 
         def run(grid: Any, denoise: Any = denoise, draw: Any = draw, clip: Any = clip, schedule: Any = schedule,

@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("-o", "--out", type=Path, default=Path("out.wav"), help="a .wav for one prompt, else a folder")
     parser.add_argument("--cascade", choices=["waveform", "spectrogram"], default="waveform")
-    parser.add_argument("--seconds", type=float, default=30.0, metavar="S", help="default: 30")
+    parser.add_argument("--seconds", type=float, default=30.0, metavar="S", help="to 0.01 s (default: 30)")
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the first prompt; then N+1, ... (default: 0)"
     )
@@ -55,8 +55,11 @@ def _run(args: argparse.Namespace) -> int:
     from pipeline.errors import BadInput
 
     prompts = _prompts(args)
-    if (args.batch is not None and args.batch < 1) or args.seconds <= 0:
-        raise BadInput(f"--batch {args.batch}, --seconds {args.seconds:g}: each must be above 0")
+    if args.batch is not None and args.batch < 1:
+        raise BadInput(f"--batch {args.batch} must be at least 1")
+    if not 0.1 <= args.seconds <= 3600:
+        raise BadInput(f"--seconds {args.seconds:g} must lie between 0.1 and 3600")
+    seconds = round(args.seconds, 2)  # whole frames of the mel, and whole samples at every rate
     if len(prompts) > 1 and args.out.suffix == ".wav":
         raise BadInput(f"{len(prompts)} prompts and one file {args.out}; give -o a folder")
     import torch
@@ -74,11 +77,9 @@ def _run(args: argparse.Namespace) -> int:
             print(f"cut: {prompt[:40]!r}... has {tokens} tokens, the model reads {cascade.text.limit} of them")
     sampling = cascade.sampling(steps=args.steps, guidance=args.guidance)
     seeds = [args.seed + i for i in range(len(prompts))]
-    batch = args.batch or cascade.fitting_batch(args.seconds)
+    batch = args.batch or cascade.fitting_batch(seconds)
     with _Progress(cascade, sampling, len(prompts)) as progress:
-        made = cascade.generate(
-            prompts, seeds, seconds=args.seconds, sampling=sampling, batch=batch, on_step=progress.step
-        )
+        made = cascade.generate(prompts, seeds, seconds=seconds, sampling=sampling, batch=batch, on_step=progress.step)
         paths = write_results(made, cascade, sampling, args.out, keep_stages=args.keep_stages)
     for path in paths:
         print(path)

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from diffusion.augment import add_noise, blur
 from diffusion.config import StageConfig
+from diffusion.diffused import to_diffused
 from diffusion.example import GRID_HZ, MARGIN_FRAMES, Example
 from diffusion.mel import log_mel
 from diffusion.noise import noise_schedule
 from diffusion.text_source import TextSource
 from diffusion.upsample import fft_upsample
 
-__all__ = ["Batch", "make_batch", "mel_condition", "waveform_condition"]
+__all__ = ["Batch", "make_batch", "mel_condition", "network_condition", "waveform_condition"]
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,20 @@ def make_batch(
     examples: Sequence[Example], config: StageConfig, text: TextSource | None, device: torch.device | str
 ) -> Batch:
     target_BT = _stack([example.target for example in examples], device)
-    if config.makes_mel and config.mel:
-        clean = log_mel(target_BT, config.mel)[..., MARGIN_FRAMES:-MARGIN_FRAMES]
-    else:
-        clean = config.signal_gain * _without_margin(target_BT, config.target_rate_hz)[:, None]
     conditions: dict[str, Tensor] = {}
     condition: Tensor | None = None
-    if config.uses_mel and config.mel:
-        condition = mel_condition(target_BT, config)[..., MARGIN_FRAMES:-MARGIN_FRAMES]
+    if config.uses_mel:
+        condition = mel_condition(target_BT, config)
     elif config.condition_rate_hz:
         low_BT = _stack([example.condition for example in examples if example.condition is not None], device)
-        condition = _without_margin(waveform_condition(low_BT, config), config.target_rate_hz)
+        condition = waveform_condition(low_BT, config)
+    if config.makes_mel:
+        clean = _without_margin(mel_condition(target_BT, config), GRID_HZ)
+    else:
+        clean = _without_margin(to_diffused(target_BT[:, None], condition, config), config.target_rate_hz)
     if condition is not None:
+        condition = network_condition(condition, config)
+        condition = _without_margin(condition, GRID_HZ if config.uses_mel else config.target_rate_hz)
         condition, level_B = _augment(condition, examples, config)
         conditions["aligned_BCT" if config.uses_mel else "stacked_BCT"] = condition
         if config.unet.augmentation_embedding:
@@ -74,15 +78,24 @@ def make_batch(
 
 
 def waveform_condition(low_BT: Tensor, config: StageConfig) -> Tensor:
-    """The lower stage's waveform at this stage's rate and gain, to be stacked: (B, 1, T)."""
+    """The lower stage's waveform at this stage's rate: (B, 1, T)."""
     assert config.condition_rate_hz is not None
-    return config.signal_gain * fft_upsample(low_BT, config.condition_rate_hz, config.target_rate_hz)[:, None]
+    return fft_upsample(low_BT, config.condition_rate_hz, config.target_rate_hz)[:, None]
 
 
 def mel_condition(audio_BT: Tensor, config: StageConfig) -> Tensor:
     """(B, 80, F): the true audio's mel, where training or a demo starts from it."""
     assert config.mel is not None
     return log_mel(audio_BT, config.mel)
+
+
+def network_condition(condition: Tensor, config: StageConfig) -> Tensor:
+    """As the network sees it: waveforms with their emphasis and gain, a mel as it is."""
+    if config.uses_mel:
+        return condition
+    for _ in range(config.condition_emphasis):
+        condition = condition - F.pad(condition, (1, 0), mode="replicate")[..., :-1]
+    return config.condition_gain * condition
 
 
 def _augment(condition: Tensor, examples: Sequence[Example], config: StageConfig) -> tuple[Tensor, Tensor]:
@@ -98,9 +111,9 @@ def _augment(condition: Tensor, examples: Sequence[Example], config: StageConfig
     return condition, level_B
 
 
-def _without_margin(audio_BT: Tensor, rate_hz: int) -> Tensor:
+def _without_margin(value: Tensor, rate_hz: int) -> Tensor:
     margin = MARGIN_FRAMES * rate_hz // GRID_HZ
-    return audio_BT[..., margin:-margin]
+    return value[..., margin:-margin]
 
 
 def _stack(arrays: Sequence[NDArray[np.float32]], device: torch.device | str) -> Tensor:

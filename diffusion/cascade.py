@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor
 
 from diffusion.config import SamplingConfig, StageName
@@ -73,7 +74,11 @@ class Cascade:
             if guidance is not None and stage.config.uses_text:
                 changes["guidance"] = guidance
             found = {**stage.config.sampling.model_dump(), **changes}
-            settings[stage.config.stage] = SamplingConfig.model_validate(found)
+            try:
+                settings[stage.config.stage] = SamplingConfig.model_validate(found)
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise BadInput(f"{first['loc'][0]} {first['input']}: {first['msg']}") from error
         return settings
 
     def generate(

@@ -89,6 +89,9 @@ class StageConfig(_Frozen):
     stage: StageName
     unet: UNetConfig
     noise: Literal["cosine", "linear", "linear_as_printed"]
+    predicts: Literal["noise", "velocity"] = "noise"
+    """What the network gives. `noise` is the paper's; near t = 1 a small error in it is a large one in the clean
+    estimate. `velocity` is alpha x noise - sigma x clean, whose error never grows on the way to the estimate."""
     loss_weight: Literal["simple", "sigma2"] = "simple"
     token_limit: int = Field(default=0, ge=0)
     """Text tokens the model sees; 0 for a model without text."""
@@ -102,8 +105,22 @@ class StageConfig(_Frozen):
     """What is generated."""
     crop_s: float | None = Field(default=None, gt=0)
     """What is trained on; None for whole clips."""
+    diffuses: Literal["target", "residual", "whitened"] = "target"
+    """What noise is added to. `target` is the paper's. `residual`: what the target has beyond the upsampled waveform
+    that it refines. `whitened`: the waveform divided by the envelope that its mel describes (vocoder). See
+    `diffusion.diffused`."""
+    level_band_hz: tuple[float, float] | None = None
+    """A residual is divided by the condition's loudness in this band, sample by sample: clips whose treble differs by
+    60 dB become alike. None to leave it as it is."""
     signal_gain: float = Field(default=1.0, gt=0)
-    """Waveforms are multiplied by it before noise is added: 1 in the paper's models."""
+    """What is diffused is multiplied by it before noise is added: 1 in the paper's models."""
+    signal_peak: float = Field(default=1.0, gt=0)
+    """What is diffused lies within plus and minus this before its gain, but for rare samples: where clipping begins."""
+    condition_gain: float = Field(default=1.0, gt=0)
+    """The waveform condition is multiplied by it before the network sees it: 1 in the paper's models."""
+    condition_emphasis: int = Field(default=0, ge=0)
+    """How often the waveform condition is replaced by its first difference before the network sees it; each time lifts
+    high frequencies by 6 dB an octave, without which noise augmentation hides them. 0 in the paper's models."""
     augment_t_max: float | None = Field(default=None, ge=0, le=1)
     blur: BlurConfig | None = None
     sampling: SamplingConfig = SamplingConfig()
@@ -123,6 +140,12 @@ class StageConfig(_Frozen):
                 raise ValueError(f"the vocoder compresses by {self.unet.compression}, its mel by {self.mel.hop}")
             if self.unet.aligned_channels != self.mel.channels:
                 raise ValueError(f"{self.unet.aligned_channels} aligned channels for a mel of {self.mel.channels}")
+        if self.diffuses == "residual" and not self.condition_rate_hz:
+            raise ValueError(f"{self.stage} refines no waveform, so it has no residual to diffuse")
+        if self.level_band_hz and self.diffuses != "residual":
+            raise ValueError(f"level_band_hz is for a residual; {self.stage} diffuses its {self.diffuses}")
+        if self.diffuses == "whitened" and not self.uses_mel:
+            raise ValueError(f"{self.stage} is given no mel to whiten by")
         if bool(self.condition_rate_hz) != bool(self.unet.stacked_channels):
             raise ValueError("condition_rate_hz and stacked_channels: both or neither")
         for rate in (self.target_rate_hz, self.condition_rate_hz or self.target_rate_hz):
@@ -141,6 +164,11 @@ class StageConfig(_Frozen):
     @property
     def uses_text(self) -> bool:
         return self.token_limit > 0
+
+    @property
+    def clip_limit(self) -> float:
+        """Of the clean estimate while sampling; a mel lies in [-1, 1]."""
+        return 1.0 if self.makes_mel else self.signal_gain * self.signal_peak
 
     @property
     def train_s(self) -> float:
@@ -187,7 +215,7 @@ class TrainConfig(_Frozen):
     gradient_checkpointing: bool = False
     seed: int = 0
     holdout_share: float = Field(default=0.02, ge=0, lt=1)
-    """Of the tracks, never trained on; at least one track."""
+    """Of the tracks, never trained on; at least two: one for validation and one for test."""
     loss_limit: float = Field(default=1e3, gt=0)
     """A step whose loss is above it, or not a number, stops the run. A predictor of zero noise has loss 1."""
     checkpoint_every: int = Field(default=5_000, ge=1)

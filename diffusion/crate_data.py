@@ -18,7 +18,7 @@ from pipeline.ids import hash_u64
 from pipeline.schema import audio_columns
 from pipeline.shards import part_name, read_marker
 
-__all__ = ["CrateClips", "Group", "Part", "Rows"]
+__all__ = ["CrateClips", "Group", "Part", "Rows", "Split"]
 
 _HASH_UP_TO_BYTES = 4 << 30
 """Crates up to this size are compared with their markers' sha256 when they are opened; larger ones by size alone, and
@@ -43,6 +43,16 @@ class Rows:
     @property
     def count(self) -> int:
         return sum(len(part.kept) for part in self.parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """What is trained on, what settings are chosen by, and what is looked at last."""
+
+    train: Rows
+    validation: Rows
+    """The losses in checkpoints, and the demos, are of these."""
+    test: Rows
 
 
 @dataclass(frozen=True)
@@ -88,29 +98,33 @@ class CrateClips:
         self._slots = _slot_kinds(run)
         self.labels_hash: str | None = run.get("run_hash")
 
-    def split(self, holdout_share: float) -> tuple[Rows, Rows]:
-        """(train, held out): by a hash of the track, so that no track is in both; at least one track is held out.
+    def split(self, holdout_share: float) -> Split:
+        """By a hash of the track, so that no track is in two parts. What is held out is dealt to validation and test in
+        turn, each of which has at least one track.
 
-        A crate of a single track is not split: both sides are the whole.
+        A crate of two tracks holds out one for both; one of a single track is not split: each part is the whole.
         """
         tracks = [
             self._read(CLIPS, shard, group, ["track_id"]).column(0).to_pylist() for shard, group in self._groups()
         ]
         ranks = {track: hash_u64("holdout", track) for group in tracks for track in group}
-        held = {track for track, rank in ranks.items() if rank < holdout_share * 2.0**64}
-        if not held and len(ranks) > 1:
-            held = {min(ranks, key=ranks.__getitem__)}
         if not ranks:
             raise BadInput(f"{self.url} holds no clip; its input had none that could be used: see its report")
-        if len(ranks) == 1:
-            held = set()
-        both: tuple[list[Part], list[Part]] = ([], [])
-        for (shard, group), ids in zip(self._groups(), tracks, strict=True):
-            out = np.array([track in held for track in ids], dtype=bool)
-            for parts, rows in zip(both, (~out, out if held else ~out), strict=True):
-                if rows.any():
-                    parts.append(Part(shard, group, np.flatnonzero(rows).astype(np.int32)))
-        return Rows(tuple(both[0])), Rows(tuple(both[1]))
+        ordered = sorted(ranks, key=ranks.__getitem__)
+        wanted = sum(rank < holdout_share * 2.0**64 for rank in ranks.values())
+        held = ordered[: min(max(wanted, 2), len(ordered) - 1)]
+        train = set(ordered[len(held) :])
+        validation, test = set(held[::2]) or train, set(held[1::2] or held) or train
+
+        def rows(chosen: set[str]) -> Rows:
+            parts = []
+            for (shard, group), ids in zip(self._groups(), tracks, strict=True):
+                kept = np.flatnonzero([track in chosen for track in ids]).astype(np.int32)
+                if len(kept):
+                    parts.append(Part(shard, group, kept))
+            return Rows(tuple(parts))
+
+        return Split(train=rows(train), validation=rows(validation), test=rows(test))
 
     def load(self, part: Part) -> Group:
         """Read one row group: a slice of the file, its audio not yet decoded."""
@@ -177,6 +191,12 @@ class CrateClips:
             raise BadInput(f"{self.url} has no label run {labels!r}; there are: {', '.join(found)}")
         return labels or found[0]
 
+    def _maker(self, folder: str) -> str:
+        """The command that writes a folder's shards."""
+        if folder == CLIPS:
+            return f"cratedig clips {self.url}"
+        return f"cratedig label {self.url} --name {folder.rpartition('/')[2]}"
+
     def _check_files(self, folders: list[str], check_hashes: bool | None) -> None:
         """Every shard finished and as its marker says: missing and changed files are named."""
         storage, count = self.crate.storage, self.crate.plan.shards
@@ -187,7 +207,7 @@ class CrateClips:
                 if marker is None:
                     raise CrateMismatch(
                         f"{self.url}/{part_name(folder, shard, count)} was never finished (no marker); "
-                        f"run the command that makes it again"
+                        f"finish it: {self._maker(folder)}"
                     )
                 name = part_name(folder, shard, count)
                 wanted[name] = marker["files"][name]
@@ -195,10 +215,13 @@ class CrateClips:
         hashes = total <= _HASH_UP_TO_BYTES if check_hashes is None else check_hashes
         for name, file in wanted.items():
             if not storage.exists(name):
-                raise CrateMismatch(f"{self.url}/{name} is missing; restore it, or run the command that makes it again")
+                raise CrateMismatch(
+                    f"{self.url}/{name} is missing; restore it, or make it again: {self._maker(folder)}"
+                )
             if storage.size(name) != file["bytes"] or (hashes and storage.sha256(name) != file["sha256"]):
                 raise CrateMismatch(
-                    f"{self.url}/{name} was changed after it was written; delete it and run the command that makes it"
+                    f"{self.url}/{name} was changed after it was written; delete it and make it again: "
+                    f"{self._maker(folder)}"
                 )
 
 

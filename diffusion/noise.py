@@ -15,7 +15,15 @@ from torch import Tensor
 
 from pipeline.errors import BadInput
 
-__all__ = ["NOISE_SCHEDULES", "Cosine", "Linear", "LinearAsPrinted", "NoiseSchedule", "noise_schedule"]
+__all__ = [
+    "NOISE_SCHEDULES",
+    "Cosine",
+    "Linear",
+    "LinearAsPrinted",
+    "NoiseSchedule",
+    "noise_from_velocity",
+    "noise_schedule",
+]
 
 
 class NoiseSchedule(Protocol):
@@ -72,6 +80,12 @@ NOISE_SCHEDULES: dict[str, NoiseSchedule] = {
     "linear": Linear(),
     "linear_as_printed": LinearAsPrinted(),
 }
+
+
+def noise_from_velocity(x_t: Tensor, velocity: Tensor, t_B: Tensor, schedule: NoiseSchedule) -> Tensor:
+    """sigma_t x_t + alpha_t v, for v = alpha_t eps - sigma_t x."""
+    alpha, sigma = (value.view(-1, *[1] * (x_t.ndim - 1)) for value in schedule.alpha_sigma(t_B))
+    return sigma * x_t + alpha * velocity
 
 
 def noise_schedule(name: str) -> NoiseSchedule:

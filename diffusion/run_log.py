@@ -32,18 +32,20 @@ class RunLog:
         self._bar: Any = None
         if not self._main:
             return
-        out.mkdir(parents=True, exist_ok=True)
-        kept = _whole_lines(out / "losses.jsonl", first_step)
-        temporary = out / ".tmp-losses.jsonl"
-        temporary.write_text("".join(kept))
-        temporary.replace(out / "losses.jsonl")
-        (out / "config.json").write_text(json.dumps(config.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            kept = _whole_lines(out / "losses.jsonl", first_step)
+            temporary = out / ".tmp-losses.jsonl"
+            temporary.write_text("".join(kept))
+            temporary.replace(out / "losses.jsonl")
+            about = json.dumps(config.model_dump(mode="json"), indent=1, sort_keys=True)
+            (out / "config.json").write_text(about + "\n")
+        except OSError as error:
+            raise _unwritable(out, error) from error
         self._first_step = first_step
 
     def __enter__(self) -> RunLog:
-        self._accelerator.init_trackers(
-            "tensorboard", config={"run": self._config.run, "stage": self._config.stage.stage}
-        )
+        self._start_trackers()
         if self._main:
             self._file = (self._out / "losses.jsonl").open("a", buffering=1)
             if sys.stderr.isatty():
@@ -67,10 +69,7 @@ class RunLog:
         try:
             self._file.write(json.dumps({"step": step, "loss": loss, "norm": norm, "lr": lr}) + "\n")
         except OSError as error:
-            raise RunFailed(
-                f"{self._out}/losses.jsonl cannot be written ({error.strerror}); finished checkpoints are safe: free "
-                "some space and run the same command again"
-            ) from error
+            raise _unwritable(self._out / "losses.jsonl", error) from error
         self._recent.append((loss, seconds))
         mean = sum(x for x, _ in self._recent) / len(self._recent)
         speed = self._config.global_batch * len(self._recent) / max(sum(s for _, s in self._recent), 1e-9)
@@ -83,6 +82,19 @@ class RunLog:
             if self._bar is None:
                 print(f"{self._config.stage.stage}: step {step + 1}/{self._config.total_steps}  {say}", flush=True)
 
+    def _start_trackers(self) -> None:
+        about = {"run": self._config.run, "stage": self._config.stage.stage}
+        options = {"wandb": {"dir": str(self._out), "name": f"{about['run']}/{about['stage']}"}}
+        try:
+            self._accelerator.init_trackers("cratedig", config=about, init_kwargs=options)
+        except Exception as error:
+            if type(error).__module__.split(".")[0] != "wandb":
+                raise
+            raise RunFailed(
+                f"Weights & Biases cannot start ({error}); log in first: wandb login, or log to files: "
+                "WANDB_MODE=offline"
+            ) from error
+
     def held_out(self, step: int, losses: dict[str, float]) -> None:
         self._accelerator.log({f"held_out_loss/{name}": value for name, value in losses.items()}, step=step)
 
@@ -91,11 +103,22 @@ class RunLog:
         for tracker in self._accelerator.trackers if self._main else []:
             if tracker.name == "tensorboard":
                 tracker.writer.add_audio(name, samples, step, sample_rate=sample_rate_hz)
+            elif tracker.name == "wandb":
+                from importlib import import_module  # not one of our dependencies
+
+                tracker.log({name: import_module("wandb").Audio(samples, sample_rate=sample_rate_hz)}, step=step)
 
     def failed(self, step: int, loss: float, norm: float, clip_ids: list[str]) -> None:
         if self._main:
             report = {"step": step, "loss": repr(loss), "gradient_norm": repr(norm), "clip_ids": clip_ids}
             (self._out / "failed-step.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _unwritable(path: Path, error: OSError) -> RunFailed:
+    return RunFailed(
+        f"{path} cannot be written ({error.strerror}); finished checkpoints are safe: free some space, or give "
+        "another --out, and run the same command again"
+    )
 
 
 def _whole_lines(path: Path, before_step: int) -> list[str]:

@@ -78,7 +78,7 @@ def clip_estimate(
     """Keeps the clean estimate in [-limit, limit].
 
     `dynamic`: where the given percentile of a sample's |x| is above the limit, clip to that percentile and scale it
-    back to the limit, so that guidance does not saturate (Imagen). `limit` is the signal gain.
+    back to the limit, so that guidance does not saturate (Imagen).
     """
     if kind == "none":
         return None

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from diffusion.augment import add_noise
-from diffusion.batch import waveform_condition
+from diffusion.batch import network_condition, waveform_condition
 from diffusion.checkpoint import read_checkpoint
 from diffusion.config import SamplingConfig, StageConfig
-from diffusion.noise import noise_schedule
+from diffusion.diffused import from_diffused
+from diffusion.noise import noise_from_velocity, noise_schedule
 from diffusion.sampler import Denoiser, batch_noise, clip_estimate, guided, sample
 from diffusion.steps import step_times
 from diffusion.text_source import TextSource
@@ -82,8 +83,10 @@ class StageModel:
         device = weight.device
         schedule = noise_schedule(config.noise)
         given: dict[str, Tensor] = {}
+        known: Tensor | None = None
         if condition is not None:
-            value = condition.to(device) if config.uses_mel else waveform_condition(condition.to(device), config)
+            known = condition.to(device) if config.uses_mel else waveform_condition(condition.to(device), config)
+            value = network_condition(known, config)
             if config.unet.augmentation_embedding:
                 level_B = torch.full((len(seeds),), settings.augmentation_t, device=device)
                 given["augmentation_t_B"] = level_B
@@ -97,7 +100,6 @@ class StageModel:
         shape = (config.unet.signal_channels, config.length(seconds))
         keys = [hash_u64("sample", config.stage, seed) >> 1 for seed in seeds]
         draw_noise = batch_noise(keys, shape, device)
-        limit = 1.0 if config.makes_mel else config.signal_gain
         mixed = device.type == "cuda" and weight.dtype == torch.float32  # a model still in training
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=mixed):
             clean_BCT = sample(
@@ -107,20 +109,26 @@ class StageModel:
                 schedule,
                 draw_noise=draw_noise,
                 gamma=settings.gamma,
-                clip=clip_estimate(settings.clip, settings.clip_percentile, limit),
+                clip=clip_estimate(settings.clip, settings.clip_percentile, config.clip_limit),
                 on_step=on_step,
             )
-        return clean_BCT if config.makes_mel else clean_BCT / config.signal_gain
+        return from_diffused(clean_BCT, known, config)
 
     def denoiser(self, given: dict[str, Tensor], guidance: float) -> Denoiser:
         """The network with its conditions; with text and a guidance other than 1, both halves in one pass."""
+        schedule = noise_schedule(self.config.noise)
+
+        def noise(x: Tensor, t_B: Tensor, predicted: Tensor) -> Tensor:
+            if self.config.predicts == "noise":
+                return predicted
+            return noise_from_velocity(x, predicted, t_B, schedule)
 
         def plain(x: Tensor, t_B: Tensor) -> Tensor:
-            return cast(Tensor, self.model(x, t_B, **given)).float()
+            return noise(x, t_B, cast(Tensor, self.model(x, t_B, **given)).float())
 
         def pair(x: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
             both = self.model(x, t_B, guidance_pair=True, **given).float()
             with_text, without_text = both.chunk(2)
-            return with_text, without_text
+            return noise(x, t_B, with_text), noise(x, t_B, without_text)
 
         return guided(pair, guidance) if "text_BLW" in given and guidance != 1 else plain

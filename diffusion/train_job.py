@@ -66,11 +66,16 @@ def open_data(
     train, held, about, sidecars = [], [], [], []
     for use in crates:
         clips = CrateClips(use.path, rates, labels=use.labels, text=stage.uses_text)
-        rows, held_rows = clips.split(config.holdout_share)
-        train.append(ClipSource(clips, rows, use.weight))
-        held.append(ClipSource(clips, held_rows, use.weight))
+        split = clips.split(config.holdout_share)
+        train.append(ClipSource(clips, split.train, use.weight))
+        held.append(ClipSource(clips, split.validation, use.weight))
         about.append(
-            {"crate": clips.crate.clips_hash, "labels": clips.labels_hash, "clips": rows.count, "weight": use.weight}
+            {
+                "crate": clips.crate.clips_hash,
+                "labels": clips.labels_hash,
+                "clips": split.train.count,
+                "weight": use.weight,
+            }
         )
         if encoder is not None and clips.labels is not None and clips.crate.storage.is_local:
             limit = min(stage.token_limit, encoder.most_tokens or stage.token_limit)

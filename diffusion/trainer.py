@@ -50,14 +50,23 @@ def step_positions(step: int, config: TrainConfig, rank: int, world: int) -> lis
     ]
 
 
-def loss_of(model: Callable[..., Tensor], batch: Batch, config: StageConfig) -> Tensor:
-    """w_t |eps(x_t) - eps|^2, averaged over elements and samples (PAPER eq. 1): 1 for a model that says nothing."""
+def loss_of(model: Callable[..., Tensor], batch: Batch, config: StageConfig, *, of_noise: bool = False) -> Tensor:
+    """w_t |eps(x_t) - eps|^2, averaged over elements and samples (PAPER eq. 1): 1 for a model that says nothing.
+
+    Of a network that predicts the velocity, the error of that; `of_noise` makes it that of the noise all the same.
+    """
     schedule = noise_schedule(config.noise)
+    alpha_B, sigma_B = schedule.alpha_sigma(batch.t_B)
     noisy_BCT = add_noise(batch.clean_BCT, batch.t_B, batch.noise_BCT, schedule)
     predicted_BCT = model(noisy_BCT, batch.t_B, **batch.conditions)
-    loss_B = (predicted_BCT.float() - batch.noise_BCT).square().mean(dim=(1, 2))
+    wanted_BCT = batch.noise_BCT
+    if config.predicts == "velocity":
+        wanted_BCT = alpha_B[:, None, None] * batch.noise_BCT - sigma_B[:, None, None] * batch.clean_BCT
+    loss_B = (predicted_BCT.float() - wanted_BCT).square().mean(dim=(1, 2))
+    if of_noise and config.predicts == "velocity":
+        loss_B = loss_B * alpha_B.square()  # noise = sigma x_t + alpha v
     if config.loss_weight == "sigma2":
-        loss_B = loss_B * schedule.alpha_sigma(batch.t_B)[1].square()
+        loss_B = loss_B * sigma_B.square()
     return loss_B.mean()
 
 
@@ -168,7 +177,8 @@ class Trainer:
         held_out = {
             "model": self.held_out_loss(self.model),
             "ema": self.held_out_loss(self.ema),
-            "zero": self.held_out_loss(_SaysNothing()),
+            "start": self.held_out_loss(_SaysNothing()),  # the exit convolution begins at zero
+            "zero": self.held_out_loss(_SaysNothing(), predicts="noise"),
         }
         self.log.held_out(self.step, held_out)
         if self.accelerator.is_main_process:
@@ -189,15 +199,17 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     @torch.no_grad()
-    def held_out_loss(self, model: nn.Module, batches: int = 4) -> float:
-        """Mean over the same clips, times and noise each time, so that two checkpoints can be compared."""
+    def held_out_loss(self, model: nn.Module, batches: int = 4, *, predicts: str | None = None) -> float:
+        """Mean error of the noise, over the same clips, times and noise each time, so that two checkpoints can be
+        compared. `predicts` is what `model` gives, where it is not what the stage's network gives."""
         size = min(self.config.device_batch, 8)
+        stage = self.stage.model_copy(update={"predicts": predicts or self.stage.predicts})
         training = model.training
         model.eval()
         total = 0.0
         for b in range(batches):
-            examples = [self.held_out.example(b * size + i) for i in range(size)]
-            total += float(loss_of(model, self._batch(examples), self.stage))
+            batch = self._batch([self.held_out.example(b * size + i) for i in range(size)])
+            total += float(loss_of(model, batch, stage, of_noise=True))
         model.train(training)
         return total / batches
 
@@ -270,7 +282,7 @@ class Trainer:
 
 
 class _SaysNothing(nn.Module):
-    """The predictor of zero noise, which every model has to beat."""
+    """Zero, whatever it is asked; as a prediction of the noise, what every model has to beat."""
 
     def forward(self, x_BCT: Tensor, t_B: Tensor, **conditions: Tensor) -> Tensor:
         return torch.zeros_like(x_BCT)

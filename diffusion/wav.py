@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -23,16 +24,17 @@ def write_wav(path: Path, audio: NDArray[np.float32], sample_rate_hz: int, setti
     """16-bit mono; `settings` as JSON in the comment. Audio above full scale is clipped, and the settings say so."""
     clipped = int(np.count_nonzero(np.abs(audio) > 1))
     about = {**settings, **({"clipped_samples": clipped} if clipped else {})}
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with soundfile.SoundFile(temporary, "w", sample_rate_hz, 1, subtype="PCM_16", format="WAV") as file:
             file.software = "cratedig"
             file.comment = json.dumps(about, sort_keys=True)
             file.write(np.clip(audio, -1, 1))
         temporary.replace(path)
     except (OSError, soundfile.LibsndfileError) as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise RunFailed(f"{path} cannot be written ({error}); free some space or give another -o") from error
 
 

@@ -21,7 +21,7 @@ def own_crate(tmp_path):
 
 def test_texts_and_audio_come_with_their_clip(crate):
     clips = CrateClips(crate, [16_000], labels="run")
-    rows, _ = clips.split(0.0)
+    rows = clips.split(0.0).train
     group = clips.load(rows.parts[0])
     number = int(group.texts[1].long[0].split()[-1])
     assert group.clip_ids[1] == "t000000-0001"
@@ -31,19 +31,34 @@ def test_texts_and_audio_come_with_their_clip(crate):
     assert len(list(clips.all_texts())) == 12
 
 
-def test_a_track_is_either_trained_on_or_held_out(crate):
+def tracks(clips, rows):
+    return {clips.load(p).clip_ids[r].split("-")[0] for p in rows.parts for r in p.kept}
+
+
+def test_a_track_is_in_one_part_alone(crate):
     clips = CrateClips(crate, [16_000])
-    train, held = clips.split(0.4)
-    assert train.count + held.count == 12
+    for share in (0.0, 0.4, 0.7):
+        split = clips.split(share)
+        parts = [tracks(clips, rows) for rows in (split.train, split.validation, split.test)]
+        assert len(set().union(*parts)) == sum(map(len, parts)) == 6
+        assert split.train.count + split.validation.count + split.test.count == 12
+        assert all(parts)
+    least = clips.split(0.0)
+    assert (least.train.count, least.validation.count, least.test.count) == (8, 2, 2)
 
-    def tracks(rows):
-        return {clips.load(p).clip_ids[r].split("-")[0] for p in rows.parts for r in p.kept}
 
-    assert tracks(train) & tracks(held) == set()
-    assert len(tracks(train) | tracks(held)) == 6
-    assert held.count >= 2
-    least_train, least_held = clips.split(0.0)
-    assert (least_train.count, least_held.count) == (10, 2)
+def test_more_held_out_never_lets_a_held_out_track_be_trained_on(crate):
+    clips = CrateClips(crate, [16_000])
+    few, many = clips.split(0.4), clips.split(0.7)
+    assert tracks(clips, many.train) <= tracks(clips, few.train)
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(1, (2, 2, 2)), (2, (2, 2, 2)), (3, (2, 2, 2))])
+def test_small_crates_share_what_they_have(tmp_path, count, sizes):
+    clips = CrateClips(make_crate(tmp_path, shards=1, tracks=count, clip_s=0.5), [16_000])
+    split = clips.split(0.02)
+    assert (split.train.count, split.validation.count, split.test.count) == sizes
+    assert len(tracks(clips, split.train) | tracks(clips, split.validation) | tracks(clips, split.test)) == count
 
 
 def test_without_text_no_labels_are_needed(tmp_path):

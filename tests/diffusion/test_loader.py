@@ -35,7 +35,7 @@ def short(stage, crop_s=0.8, **changes):
 
 def loader(crate, stage, threads=1, **options):
     clips = CrateClips(crate, audio_needed(stage).rates_hz, text=stage.uses_text)
-    rows, _ = clips.split(0.0)
+    rows = clips.split(0.0).train
     return ClipLoader([ClipSource(clips, rows)], stage, seed=3, text_drop=0.25, threads=threads, **options)
 
 
@@ -46,7 +46,7 @@ def test_what_each_stage_gets(crate, text, name):
     batch = make_batch(examples, stage, text if stage.uses_text else None, "cpu")
     length = stage.length(0.8)
     assert batch.clean_BCT.shape == batch.noise_BCT.shape == (3, stage.unet.signal_channels, length)
-    assert batch.clean_BCT.abs().max() <= stage.signal_gain * 1.2
+    assert batch.clean_BCT.abs().max() <= stage.clip_limit * 1.2
     shapes = {name: tuple(value.shape) for name, value in batch.conditions.items()}
     assert ("stacked_BCT" in shapes) == (name in ("waveform-cascader", "super-resolution"))
     assert ("aligned_BCT" in shapes) == (name == "spectrogram-vocoder")
@@ -57,7 +57,7 @@ def test_what_each_stage_gets(crate, text, name):
 
 def test_the_crop_is_the_clips_own_audio(crate):
     """The condition is what the target holds below the lower rate's Nyquist frequency, aligned to the sample."""
-    stage = short("super-resolution", augment_t_max=None)
+    stage = short("super-resolution", augment_t_max=None, diffuses="target", signal_gain=8.0)
     example = loader(crate, stage).example(0)
     batch = make_batch([example], stage, None, "cpu")
     target, condition = batch.clean_BCT[0, 0], batch.conditions["stacked_BCT"][0, 0]
@@ -131,7 +131,7 @@ def test_two_crates_are_mixed_by_weight(crate, tmp_path):
     sources = []
     for path, weight in ((crate, 3.0), (other, 1.0)):
         clips = CrateClips(path, [16_000], text=False)
-        sources.append(ClipSource(clips, clips.split(0.0)[0], weight))
+        sources.append(ClipSource(clips, clips.split(0.0).train, weight))
     mixed = ClipLoader(sources, stage, seed=0, text_drop=0.0)
     places = [mixed.order.locate(i).source for i in range(4096)]
     assert places.count(0) == 3072

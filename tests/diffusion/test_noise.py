@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion.noise import NOISE_SCHEDULES, noise_schedule
+from diffusion.noise import NOISE_SCHEDULES, noise_from_velocity, noise_schedule
 from pipeline.errors import BadInput
 
 
@@ -63,3 +63,13 @@ def test_as_printed_is_linear_in_variance_and_almost_clean_at_the_end():
 def test_unknown_name_lists_the_known_ones():
     with pytest.raises(BadInput, match="cosine, linear, linear_as_printed"):
         noise_schedule("quadratic")
+
+
+@pytest.mark.parametrize("name", list(NOISE_SCHEDULES))
+def test_the_noise_is_in_the_velocity(name):
+    schedule = noise_schedule(name)
+    t = torch.tensor([1e-3, 0.3, 0.999])
+    clean, noise = torch.randn(2, 3, 1, 50).unbind()
+    alpha, sigma = (value.view(-1, 1, 1) for value in schedule.alpha_sigma(t))
+    x_t, velocity = alpha * clean + sigma * noise, alpha * noise - sigma * clean
+    torch.testing.assert_close(noise_from_velocity(x_t, velocity, t, schedule), noise, atol=1e-5, rtol=1e-5)

@@ -11,14 +11,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from diffusion.batch import make_batch
 from diffusion.checkpoint import list_checkpoints, read_checkpoint
 from diffusion.config import STAGES
+from diffusion.crate_data import CrateClips
+from diffusion.example import audio_needed
+from diffusion.loader import ClipLoader, ClipSource
+from diffusion.noise import noise_schedule
 from diffusion.run_log import read_losses
 from diffusion.train_job import CrateUse, train_stage
-from diffusion.trainer import Trainer, step_positions
+from diffusion.trainer import Trainer, loss_of, step_positions
 from pipeline.errors import BadInput, RunFailed
 from tests.diffusion.crates import make_crate
-from tests.diffusion.small import small_run
+from tests.diffusion.small import small_run, small_stage
 from tests.tiny_clap import make_tiny_clap
 
 ROOT = Path(__file__).parents[2]
@@ -68,9 +73,27 @@ def test_each_stage_learns(stage, crate, clap, tmp_path):
     held_out = found.state["held_out_loss"]
     if config.stage.loss_weight == "simple":
         assert held_out["zero"] == pytest.approx(1, abs=0.02)
+    if config.stage.predicts == "noise" and config.stage.loss_weight == "simple":
         assert losses[0] == pytest.approx(1, abs=0.02)  # the exit convolution starts at zero
     assert held_out["model"] < 0.95 * held_out["zero"]
     assert held_out["model"] == trainer.held_out_loss(trainer.model)
+
+
+@pytest.mark.parametrize("predicts", ["noise", "velocity"])
+def test_the_true_answer_has_no_loss(predicts, crate):
+    """Of either prediction, in either measure; and what an answer of zero costs is known."""
+    stage = small_stage("super-resolution", predicts=predicts)
+    clips = CrateClips(crate, audio_needed(stage).rates_hz, text=False)
+    loader = ClipLoader([ClipSource(clips, clips.split(0.0).train)], stage, seed=0, text_drop=0.0)
+    batch = make_batch([loader.example(i) for i in range(4)], stage, None, "cpu")
+    alpha, sigma = (value[:, None, None] for value in noise_schedule(stage.noise).alpha_sigma(batch.t_B))
+    truth = batch.noise_BCT if predicts == "noise" else alpha * batch.noise_BCT - sigma * batch.clean_BCT
+    for of_noise in (False, True):
+        assert loss_of(lambda x, t, **_: truth, batch, stage, of_noise=of_noise) == 0
+    zero = loss_of(lambda x, t, **_: torch.zeros_like(x), batch, stage)
+    assert zero == pytest.approx(float(truth.square().mean()), rel=1e-5)
+    off = loss_of(lambda x, t, **_: truth + 1, batch, stage, of_noise=True)
+    assert off == pytest.approx(1.0 if predicts == "noise" else float(alpha.square().mean()), rel=1e-5)
 
 
 @pytest.mark.parametrize("stop_at", [3, 6])
@@ -91,7 +114,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from diffusion.train_job import CrateUse, train_stage
-from tests.diffusion.small import small_run
+from tests.diffusion.small import small_run, small_stage
 crate, clap, out, stage = sys.argv[1:5]
 changes = eval(sys.argv[5]) if len(sys.argv) > 5 else {}
 train_stage(small_run(stage, clap, **changes), [CrateUse(Path(crate))], Path(out), cpu=True)
