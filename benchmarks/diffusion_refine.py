@@ -6,7 +6,8 @@ Log-spectral distance on held-out clips, in dB: root mean square over frequencie
 of log power spectra (FFT 1024, Hann), for three floors: what is below so many dB of full scale counts as that, so the
 lowest floor weighs inaudible noise like music, and the highest hears the loud part alone. Crops are of test tracks,
 which neither training nor the choice of settings has seen. Losses, of the noise and on validation tracks, are those of
-a predictor of zero noise, of the untrained network, and of the trained one's moving average.
+a predictor of zero noise, of the untrained network, and of the trained one's moving average. Beside the vocoder stands
+what its mel gives without a model: noise, coloured and fitted in the same way.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from diffusion.stage_model import StageModel
 from diffusion.text_encoder import load_text_encoder
 from diffusion.text_source import TextSource
 from diffusion.upsample import fft_upsample
+from diffusion.whiten import colour, fit_mel
 
 __all__ = ["log_spectral_distance", "main"]
 
@@ -85,12 +87,13 @@ def refine(
         assert config.condition_rate_hz is not None
         given = fft_upsample(condition, config.condition_rate_hz, config.target_rate_hz).numpy()
         name = "input_upsampled"
-    return {
-        name: _distances(true, given),
-        "stage": _distances(true, made),
-        "crops": clips,
-        "steps": settings.steps,
-    }
+    found: dict[str, Any] = {name: _distances(true, given), "stage": _distances(true, made)}
+    if config.uses_mel and config.mel:
+        noise_BT = torch.from_numpy(np.random.default_rng(0).standard_normal(true.shape, dtype=np.float32))
+        mel = condition.cpu()
+        coloured = fit_mel(colour(noise_BT, mel, config.mel), mel, config.mel, settings.mel_fits)
+        found["noise_with_the_mel"] = _distances(true, coloured.numpy())
+    return {**found, "crops": clips, "steps": settings.steps}
 
 
 def _distances(true: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, float]:

@@ -79,6 +79,8 @@ class SamplingConfig(_Frozen):
     clip: Literal["dynamic", "static", "none"] = "dynamic"
     clip_percentile: float = Field(default=0.995, gt=0, le=1)
     """Of |x| in the clean estimate; the paper names dynamic clipping but not its percentile: this is Imagen's."""
+    mel_fits: int = Field(default=0, ge=0)
+    """How often a vocoder's result is corrected, band by band, to the mel that it was given. Not in the paper."""
     augmentation_t: float = Field(default=0.0, ge=0, le=1)
     """Noise put on the condition while sampling, as a time of the noise schedule (erratum 9)."""
 

@@ -146,8 +146,9 @@ def _tiny_stage(stage: StageName) -> StageConfig:
             "sampling": sampling,
             "crop_s": {"waveform-generator": 7.68, "spectrogram-generator": 7.68}.get(stage, 0.8),
             **signals.get(stage, {}),
-            # Up to 1 in the paper: most conditions are then noise, which a run this short has no time for.
-            "augment_t_max": None if full.augment_t_max is None else 0.1,
+            # The paper's are so strong that most conditions hold little, which a run this short has no time for.
+            "augment_t_max": None if full.augment_t_max is None else 0.02,
+            "blur": full.blur and {**full.blur.model_dump(), "std_max": 2 * full.blur.std_min},
         }
     )
 

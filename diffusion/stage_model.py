@@ -23,6 +23,7 @@ from diffusion.sampler import Denoiser, batch_noise, clip_estimate, guided, samp
 from diffusion.steps import step_times
 from diffusion.text_source import TextSource
 from diffusion.unet import UNet
+from diffusion.whiten import fit_mel
 from pipeline.errors import BadInput
 from pipeline.ids import hash_u64
 
@@ -112,7 +113,10 @@ class StageModel:
                 clip=clip_estimate(settings.clip, settings.clip_percentile, config.clip_limit),
                 on_step=on_step,
             )
-        return from_diffused(clean_BCT, known, config)
+        made_BCT = from_diffused(clean_BCT, known, config)
+        if config.uses_mel and config.mel and known is not None and settings.mel_fits:
+            made_BCT = fit_mel(made_BCT[:, 0], known, config.mel, settings.mel_fits)[:, None]
+        return made_BCT
 
     def denoiser(self, given: dict[str, Tensor], guidance: float) -> Denoiser:
         """The network with its conditions; with text and a guidance other than 1, both halves in one pass."""

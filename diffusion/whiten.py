@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffusion.config import MelConfig
-from diffusion.mel import mel_filters
+from diffusion.mel import log_mel, mel_filters
 
-__all__ = ["colour", "whiten"]
+__all__ = ["colour", "fit_mel", "whiten"]
 
 
 def whiten(audio_BT: Tensor, mel_BMF: Tensor, config: MelConfig) -> Tensor:
@@ -29,6 +29,16 @@ def whiten(audio_BT: Tensor, mel_BMF: Tensor, config: MelConfig) -> Tensor:
 def colour(white_BT: Tensor, mel_BMF: Tensor, config: MelConfig) -> Tensor:
     """Back to audio. Not to the sample, since a frame's envelope is not its neighbour's: see the test for how near."""
     return _filtered(white_BT, _envelope_db(mel_BMF, config), config)
+
+
+def fit_mel(audio_BT: Tensor, mel_BMF: Tensor, config: MelConfig, times: int) -> Tensor:
+    """Corrects the audio's bands to a mel, `times` over: a filter blurs what it changes, so once is not enough."""
+    spread = torch.from_numpy(_bins_of_channels(config)[0]).to(audio_BT.device)
+    range_db = (config.ceiling_db - config.floor_db) / 2
+    for _ in range(times):
+        missing_db_BMF = (mel_BMF.float().clamp(-1, 1) - log_mel(audio_BT, config)) * range_db
+        audio_BT = _filtered(audio_BT, spread @ missing_db_BMF, config)
+    return audio_BT
 
 
 def _filtered(x_BT: Tensor, gain_db_BKF: Tensor, config: MelConfig) -> Tensor:

@@ -12,7 +12,7 @@ from diffusion.mel import log_mel
 from diffusion.runs import tiny
 from diffusion.stages import paper_stage
 from diffusion.upsample import fft_upsample
-from diffusion.whiten import colour, whiten
+from diffusion.whiten import colour, fit_mel, whiten
 
 MEL = MelConfig()
 
@@ -59,6 +59,16 @@ def test_coloured_noise_has_the_mel_that_colours_it():
     difference_db = ((found - mel) * 45)[..., 4:-4].mean(-1)
     assert abs(float(difference_db.mean())) < 1.0
     assert float((difference_db - difference_db.mean()).abs().max()) < 4
+
+
+def test_a_fit_brings_any_sound_nearer_to_the_mel():
+    audio, other = music(), 0.1 * torch.randn(1, 25_600, generator=torch.Generator().manual_seed(0))
+    mel = log_mel(audio, MEL)
+    error_db = [float((log_mel(fit_mel(other, mel, MEL, n), MEL) - mel).abs().mean()) * 45 for n in (0, 1, 2, 6)]
+    assert error_db == sorted(error_db, reverse=True)
+    assert error_db[0] > 15
+    assert error_db[-1] < 2.5
+    assert torch.equal(fit_mel(other, mel, MEL, 0), other)
 
 
 def test_silence_stays_silent():
