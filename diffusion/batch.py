@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -90,12 +89,8 @@ def mel_condition(audio_BT: Tensor, config: StageConfig) -> Tensor:
 
 
 def network_condition(condition: Tensor, config: StageConfig) -> Tensor:
-    """As the network sees it: waveforms with their emphasis and gain, a mel as it is."""
-    if config.uses_mel:
-        return condition
-    for _ in range(config.condition_emphasis):
-        condition = condition - F.pad(condition, (1, 0), mode="replicate")[..., :-1]
-    return config.condition_gain * condition
+    """As the network sees it: waveforms with their gain, a mel as it is."""
+    return condition if config.uses_mel else config.condition_gain * condition
 
 
 def _augment(condition: Tensor, examples: Sequence[Example], config: StageConfig) -> tuple[Tensor, Tensor]:

@@ -120,9 +120,6 @@ class StageConfig(_Frozen):
     """What is diffused lies within plus and minus this before its gain, but for rare samples: where clipping begins."""
     condition_gain: float = Field(default=1.0, gt=0)
     """The waveform condition is multiplied by it before the network sees it: 1 in the paper's models."""
-    condition_emphasis: int = Field(default=0, ge=0)
-    """How often the waveform condition is replaced by its first difference before the network sees it; each time lifts
-    high frequencies by 6 dB an octave, without which noise augmentation hides them. 0 in the paper's models."""
     augment_t_max: float | None = Field(default=None, ge=0, le=1)
     blur: BlurConfig | None = None
     sampling: SamplingConfig = SamplingConfig()

@@ -31,6 +31,9 @@ def test_the_paper_run_is_the_paper(stage):
     assert config.stage.augment_t_max == {"waveform-cascader": 0.5}.get(stage, None if generator else 1.0)
     table_3 = {"waveform-generator": (0, 10), "waveform-cascader": (1, 5), "spectrogram-generator": (0, 5)}
     assert (config.stage.sampling.gamma, config.stage.sampling.guidance) == table_3.get(stage, (0, 1))
+    own = (config.stage.diffuses, config.stage.predicts, config.stage.signal_gain, config.stage.condition_gain)
+    assert own == ("target", "noise", 1, 1)
+    assert config.stage.sampling.mel_fits == 0
 
 
 @pytest.mark.parametrize("run", list(RUNS))

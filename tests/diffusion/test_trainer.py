@@ -18,7 +18,7 @@ from diffusion.crate_data import CrateClips
 from diffusion.example import audio_needed
 from diffusion.loader import ClipLoader, ClipSource
 from diffusion.noise import noise_schedule
-from diffusion.run_log import read_losses
+from diffusion.run_log import RunLog, read_losses
 from diffusion.train_job import CrateUse, train_stage
 from diffusion.trainer import Trainer, loss_of, step_positions
 from pipeline.errors import BadInput, RunFailed
@@ -240,3 +240,31 @@ def test_learning_rate_and_average():
     assert averaged[0].item() == 1.5
     _average(config.with_changes(ema_decay=0.99, ema_warmup=True))(averaged, current, 8)
     assert averaged[0].item() == pytest.approx(1.5 + 0.5 * 1.5)
+
+
+class _NoTracker:
+    """An accelerator whose trackers cannot start."""
+
+    is_main_process = True
+
+    def __init__(self, error):
+        self.error = error
+
+    def init_trackers(self, *args, **options):
+        raise self.error
+
+
+def test_wandb_without_a_login_says_what_to_do(tmp_path):
+    usage_error = type("UsageError", (Exception,), {"__module__": "wandb.errors"})
+    log = RunLog(tmp_path, _NoTracker(usage_error("no key")), 0, small_run("super-resolution", "bundled"))
+    with pytest.raises(RunFailed, match=r"no key.*wandb login.*WANDB_MODE=offline"):
+        log.__enter__()
+    log = RunLog(tmp_path, _NoTracker(ValueError("ours")), 0, small_run("super-resolution", "bundled"))
+    with pytest.raises(ValueError, match="ours"):
+        log.__enter__()
+
+
+def test_a_run_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFailed, match=r"file/run cannot be written.*--out"):
+        RunLog(tmp_path / "file" / "run", _NoTracker(None), 0, small_run("super-resolution", "bundled"))
