@@ -87,23 +87,25 @@ def refine(
         assert config.condition_rate_hz is not None
         given = fft_upsample(condition, config.condition_rate_hz, config.target_rate_hz).numpy()
         name = "input_upsampled"
-    found: dict[str, Any] = {name: _distances(true, given), "stage": _distances(true, made)}
+    before, after = _distances(true, given), _distances(true, made)
+    found = {name: _by_floor(before.mean(1)), "stage": _by_floor(after.mean(1))}
+    found["share_of_crops_closer"] = _by_floor((after < before).mean(1))
     if config.uses_mel and config.mel:
         noise_BT = torch.from_numpy(np.random.default_rng(0).standard_normal(true.shape, dtype=np.float32))
         mel = condition.cpu()
         coloured = fit_mel(colour(noise_BT, mel, config.mel), mel, config.mel, settings.mel_fits)
-        found["noise_with_the_mel"] = _distances(true, coloured.numpy())
+        found["noise_with_the_mel"] = _by_floor(_distances(true, coloured.numpy()).mean(1))
     return {**found, "crops": clips, "steps": settings.steps}
 
 
-def _distances(true: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, float]:
-    """Mean over the crops, by floor."""
-    return {
-        f"floor_{floor:g}": round(
-            float(np.mean([log_spectral_distance(t, o, floor) for t, o in zip(true, other, strict=True)])), 2
-        )
-        for floor in FLOORS_DB
-    }
+def _distances(true: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(floors, crops)."""
+    pairs = list(zip(true, other, strict=True))
+    return np.array([[log_spectral_distance(t, o, floor) for t, o in pairs] for floor in FLOORS_DB])
+
+
+def _by_floor(values: NDArray[np.float64]) -> dict[str, float]:
+    return {f"floor_{floor:g}": round(float(value), 2) for floor, value in zip(FLOORS_DB, values, strict=True)}
 
 
 def losses(stage_folder: Path) -> dict[str, float]:
