@@ -17,6 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from beam_jobs.labels import label_crate
 from benchmarks.labels_true import FACTS, Tally, clip_facts
 from labeling.report.runs import choose_run
@@ -25,7 +27,7 @@ from pipeline.crate import CANDIDATES, LABELS, Crate
 from pipeline.dataset import iterate_clips
 from vocab.build import caption_table
 from vocab.lexicon import stated_facts
-from vocab.store import VocabularyCard, bundled_vocabulary, write_vocabulary
+from vocab.store import VocabularyCard, bundled_vocabulary, open_vocabulary, write_vocabulary
 from vocab.words_style import STYLES
 
 __all__ = ["main"]
@@ -41,30 +43,46 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "crate"
         shutil.copytree(args.crate, copy, ignore=shutil.ignore_patterns(CANDIDATES, LABELS, "report"))
-        tags = bundled_vocabulary("short").texts.to_pylist()
-        before = {
-            "a sentence for each style": [f"This is {style.words[0]} music." for style in STYLES],
-            "a sentence for each tag": [f"This music is tagged: {tag}." for tag in tags],
+        tags = bundled_vocabulary("short")
+        assert tags.facts is not None, "the grammar states them"
+        before: dict[str, list[tuple[str, list[str]]]] = {
+            "a sentence for each style": [
+                (f"This is {style.words[0]} music.", list(stated_facts(style.words[0]))) for style in STYLES
+            ],
+            "a sentence for each tag": [
+                (f"This music is tagged: {tag}.", facts)
+                for tag, facts in zip(tags.texts.to_pylist(), tags.facts.to_pylist(), strict=True)
+            ],
         }
         print(
             f"{'captions of':28}{'known':>9}{'drawn':>7}{'used':>6}{'entropy':>9}{'of most':>9}{'facts':>7}{'true':>6}"
         )
-        for number, (name, texts) in enumerate(before.items()):
+        for number, (name, captions) in enumerate(before.items()):
             file = Path(scratch) / f"before-{number}.parquet"
-            _write(file, name, texts)
-            _measure(copy, name, {SLOT: str(file)})
-        _measure(copy, "the bundled sentences", {})
+            _write(file, name, captions)
+            _measure(copy, name, str(file))
+        _measure(copy, "the bundled sentences", "")
     return 0
 
 
-def _write(file: Path, name: str, texts: list[str]) -> None:
-    table, _ = caption_table(texts, kind="long", source="import", licence="Apache-2.0", provenance="{}")
+def _write(file: Path, name: str, captions: list[tuple[str, list[str]]]) -> None:
+    table, _ = caption_table(
+        [text for text, _ in captions],
+        kind="long",
+        source="import",
+        licence="Apache-2.0",
+        provenance="{}",
+        facts=[facts for _, facts in captions],
+    )
     card = VocabularyCard(name=name, kind="long", source="import", licence="Apache-2.0", evaluation_derived=False)
     write_vocabulary(file, table, card)
 
 
-def _measure(root: Path, name: str, vocabularies: dict[str, str]) -> None:
+def _measure(root: Path, name: str, file: str) -> None:
     crate = Crate.open(str(root))
+    vocabularies = {SLOT: file} if file else {}
+    vocabulary = open_vocabulary(file or "bundled:long")
+    assert vocabulary.facts is not None, "the grammar and the forms state them"
     made = label_crate(crate, vocabularies=vocabularies)
     run = choose_run(crate, made.name)
     assert run is not None, "just made"
@@ -75,7 +93,7 @@ def _measure(root: Path, name: str, vocabularies: dict[str, str]) -> None:
     for row in iterate_clips(crate, run.name, columns=["source_key", "start_s", "duration_s"]):
         facts = clip_facts(known[row.clip["source_key"]], row.clip["start_s"], row.clip["duration_s"])
         for label in row.labels[SLOT]:
-            said = stated_facts(label["text"])
+            said = vocabulary.facts[int(np.searchsorted(vocabulary.ids, int(label["caption_id"], 16)))].as_py() or ()
             stated += len(said)
             tally.add(said, facts)
     print(
