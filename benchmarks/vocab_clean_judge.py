@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.noise_model import NoiseModel
 from pipeline.ids import caption_id
 from vocab.filters import SentenceFilters
-from vocab.minhash import similarity
+from vocab.minhash import similarity, sorted_distinct
 from vocab.names import NameIndex, name_forms
 from vocab.sentences import strip_markers
 from vocab.store import Vocabulary
@@ -71,18 +71,26 @@ def judge_output(vocabulary: Vocabulary, songs: list[tuple[str, str]], sentences
     _judge_duplicates(ids_N[kinds_N < _OTHER], yields["duplicates"]["the same text"])
     good, first = np.unique(ids_N[kinds_N < _OTHER], return_index=True)
     numbers = np.flatnonzero(kinds_N < _OTHER)[first]
-    lost = ~np.isin(good, kept)
+    lost = ~_is_in(good, kept)
     refused = _refused(numbers[lost], songs)
-    by_filters = np.isin(good, good[lost][refused])
+    by_filters = np.zeros(len(good), dtype=bool)
+    by_filters[np.flatnonzero(lost)[refused]] = True
     _judge_near_duplicates(ids_N, originals_N, good[~by_filters], good[lost & ~by_filters], kept)
-    faulty = ids_N[(kinds_N == _OTHER) & ~np.isin(ids_N, good)]
-    through = int(np.isin(faulty, kept).sum())
+    faulty = ids_N[(kinds_N == _OTHER) & ~_is_in(ids_N, good)]
+    through = int(_is_in(faulty, kept).sum())
     print(f"faulty sentences in the output: {through:,} of {len(faulty):,}")
     print(f"good texts left out by the filters: {int(by_filters.sum()):,} of {len(good):,}")
 
 
+def _is_in(ids: NDArray[np.uint64], ascending: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """What `np.isin` gives; that one hashes, which takes minutes for millions of ids."""
+    if not len(ascending):
+        return np.zeros(len(ids), dtype=bool)
+    return ascending[np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)] == ids
+
+
 def _judge_duplicates(good_N: NDArray[np.uint64], removed: int) -> None:
-    repeated = len(good_N) - len(np.unique(good_N))
+    repeated = len(good_N) - len(sorted_distinct(good_N))
     right = min(repeated, removed)
     print(
         f"{'duplicate':15}{repeated:10,}{right / repeated:9.4f}{right / max(removed, 1):11.4f}   {removed:,} left out"
@@ -97,10 +105,10 @@ def _judge_near_duplicates(
     kept: NDArray[np.uint64],
 ) -> None:
     """A pair is found where not both of it are kept. Removed rightly: one of a pair; others are alike by chance."""
-    pairs = (originals_N > 0) & (originals_N != ids_N) & np.isin(ids_N, good) & np.isin(originals_N, good)
+    pairs = (originals_N > 0) & (originals_N != ids_N) & _is_in(ids_N, good) & _is_in(originals_N, good)
     changed, originals = ids_N[pairs], originals_N[pairs]
-    found = ~(np.isin(changed, kept) & np.isin(originals, kept))
-    planned = np.isin(removed, changed) | np.isin(removed, originals)
+    found = ~(_is_in(changed, kept) & _is_in(originals, kept))
+    planned = _is_in(removed, sorted_distinct(np.concatenate([changed, originals])))
     figures = f"{len(changed):10,}{found.mean():9.4f}{planned.mean():11.4f}"
     by_grammar = f"{int((~planned).sum()):,} of them made alike by the grammar itself"
     print(f"{'near-duplicate':15}{figures}   {len(removed):,} left out, {by_grammar}")
