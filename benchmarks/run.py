@@ -23,8 +23,9 @@ OTHERS = [
     ("python -m benchmarks.embedder", "milliseconds a window and a caption"),
     ("python -m benchmarks.bundled_model", "the bundled model on an unseen soundfont; needs TimGM6mb and FluidR3"),
     ("python -m benchmarks.laion_parity", "regenerates the LAION fixture; needs laion-clap in its own environment"),
-    ("python -m benchmarks.search", "exact and FAISS search over 4,000,000 captions; 12 GB of disk and memory"),
-    ("python -m benchmarks.vocab_clean", "cleaning 4,000,000 sentences"),
+    ("python -m benchmarks.search", "exact and FAISS search over 4,000,000 captions; 21 GB of disk, 12 GB of memory"),
+    ("python -m benchmarks.vocab_clean", "cleaning 4,000,000 sentences; 2 GB of disk, 4 GB of memory"),
+    ("python -m benchmarks.vocab_demo demo/crate", "what the bundled sentences give the demo (after make demo)"),
 ]
 
 
