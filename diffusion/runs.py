@@ -115,10 +115,10 @@ def _tiny_stage(stage: StageName) -> StageConfig:
             "cross_attention": deep,
         },
         "spectrogram-generator": {
-            "base": 32,
+            "base": 96,  # fewer than its 80 channels of noise could not even pass through the entry
             "strides": (2, 2, 2, 2),
-            "multipliers": (2, 2, 3, 4),
-            "blocks": (1, 1, 2, 2),
+            "multipliers": (1, 1, 1, 1),
+            "blocks": (1, 1, 1, 1),
             "self_attention": deep,
             "cross_attention": deep,
         },
@@ -132,6 +132,7 @@ def _tiny_stage(stage: StageName) -> StageConfig:
     signals: dict[StageName, dict[str, object]] = {
         "waveform-generator": {"signal_gain": 4.0},
         "waveform-cascader": {**residual, "level_band_hz": (300, 1_500)},
+        "spectrogram-generator": {"predicts": "velocity", "noise": "cosine", "loss_weight": "simple"},
         "spectrogram-vocoder": {**refines, "diffuses": "whitened"},
         "super-resolution": {**residual, "level_band_hz": (6_000, 7_600)},
     }
