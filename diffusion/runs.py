@@ -69,7 +69,7 @@ def gpu24(stage: StageName) -> TrainConfig:
 def tiny(stage: StageName) -> TrainConfig:
     """All five stages on two CPU cores within 15 minutes, from a crate of a few dozen clips.
 
-    `cratedig train all --crate demo/crate --run tiny` took 9 min 44 s on the demo's 28 clips; docs/training.md has
+    `cratedig train all --crate demo/crate --run tiny` took 12 min on the demo's 28 clips; docs/training.md has
     what it reached. Settings were chosen on the validation tracks.
     """
     steps = 1_200 if stage == "waveform-cascader" else 600
