@@ -28,6 +28,7 @@ from pipeline.errors import BadInput, RunFailed
 
 __all__ = ["Checkpoint", "latest_checkpoint", "list_checkpoints", "read_checkpoint", "save_checkpoint"]
 
+_REMEDY = "use another checkpoint; to train on from the one before, delete its folder"
 _FORMAT = 1
 _FILES = ("model.safetensors", "ema.safetensors", "optimizer.safetensors")
 
@@ -53,10 +54,10 @@ class Checkpoint:
         try:
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() != self.state["sha256"][path.name]:
-                raise BadInput(f"{path} is truncated or changed (sha256 differs); use another checkpoint")
+                raise BadInput(f"{path} is truncated or changed (sha256 differs); {_REMEDY}")
             return load(data)
         except (OSError, SafetensorError) as error:
-            raise BadInput(f"{path} cannot be read as safetensors ({error}); use another checkpoint") from error
+            raise BadInput(f"{path} cannot be read as safetensors ({error}); {_REMEDY}") from error
 
 
 def save_checkpoint(
@@ -137,7 +138,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise BadInput(f"{path} has checkpoint format {state['format']!r}, this cratedig reads {_FORMAT}")
         for name in _FILES:
             if not (path / name).is_file():
-                raise BadInput(f"{path} has no {name}: it was torn apart; use another checkpoint")
+                raise BadInput(f"{path} has no {name}: it was torn apart; {_REMEDY}")
         return Checkpoint(
             folder=path,
             step=int(state["step"]),
@@ -148,7 +149,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise BadInput(f"{state_file} cannot be understood ({reason}); use another checkpoint") from error
+        raise BadInput(f"{state_file} cannot be understood ({reason}); {_REMEDY}") from error
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
