@@ -135,7 +135,7 @@ def test_killed_twice_nothing_is_lost_and_nothing_doubled(tmp_path: Path, port: 
     assert all((tmp_path / "a/answers" / n).read_bytes() == (tmp_path / "b/answers" / n).read_bytes() for n in parts)
 
 
-def _wait_for(condition: Callable[[], bool], limit_s: float = 60) -> None:
+def _wait_for(condition: Callable[[], bool], limit_s: float = 300) -> None:
     until = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < until, "it did not come to this in time"
