@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vocab.minhash import Banding, Sketches, likely_pairs, similarity, sketch
+from vocab.minhash import Banding, Sketches, likely_pairs, similarities, sketch
 from vocab.sentences import split_sentences
 from vocab.tables import read_rows
 
@@ -49,15 +49,16 @@ def find_leaks(
     theirs = sketch(evaluation, GUARD)
     best: dict[int, Leak] = {}
     for start in range(0, len(texts), block):
-        ours = sketch(texts[start : start + block], GUARD)
+        captions = texts[start : start + block]
+        ours = sketch(captions, GUARD)
         pairs = likely_pairs(_common_keys(ours, theirs), ours.low_NH, theirs.low_NH, threshold=threshold)
-        for row, other in pairs.tolist():
-            caption = texts[start + row]
-            alike = similarity(caption, evaluation[other])
+        alike_P = similarities(captions, evaluation, pairs)
+        close = alike_P >= threshold
+        for (row, other), alike in zip(pairs[close].tolist(), alike_P[close].tolist(), strict=True):
             known = best.get(start + row)
-            if alike >= threshold and (known is None or alike > known.similarity):
+            if known is None or alike > known.similarity:
                 best[start + row] = Leak(
-                    row=start + row, caption=caption, evaluation_caption=evaluation[other], similarity=alike
+                    row=start + row, caption=captions[row], evaluation_caption=evaluation[other], similarity=alike
                 )
     return [best[row] for row in sorted(best)]
 

@@ -80,8 +80,8 @@ class SoundFont:
         for part, shift in zip(parts, formants_semitones or [0] * len(parts), strict=True):
             if part.instrument in ("singer", "speaker"):
                 continue
-            channel = _DRUM_CHANNEL if part.role == "drums" else free.pop(0)
             drums = part.role == "drums"
+            channel = _DRUM_CHANNEL if drums else free.pop(0)
             self._prepare(channel, part, shift + (0.0 if drums else detune_semitones))
             for note in part.notes:
                 key = note.pitch if drums else note.pitch - shift

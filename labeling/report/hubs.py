@@ -35,17 +35,17 @@ def compare_hubs(clips_BD: NDArray[np.float32], captions_ND: NDArray[np.floating
     """Searches twice; the mean is taken over all of `clips_BD`, the search over an even choice of them."""
     mean_D = clips_BD.mean(axis=0, dtype=np.float64).astype(np.float32)
     queries = clips_BD[_evenly(len(clips_BD), _CLIPS)]
-    search = ExactSearch(np.asarray(captions_ND[_evenly(len(captions_ND), _CAPTIONS)]))
+    captions = np.asarray(captions_ND[_evenly(len(captions_ND), _CAPTIONS)])
+    search = ExactSearch(captions)
 
-    def measure(queries_BD: NDArray[np.float32], count: int) -> Hubness:
-        return hubness(np.bincount(search.top(queries_BD, k).rows_QK.ravel(), minlength=count), captions=count)
+    def measure(queries_BD: NDArray[np.float32]) -> Hubness:
+        return hubness(np.bincount(search.top(queries_BD, k).rows_QK.ravel()), captions=len(captions))
 
-    count = min(len(captions_ND), _CAPTIONS)
     return HubComparison(
         clips=len(queries),
-        captions=count,
-        plain=measure(queries, count),
-        debiased=measure(queries - mean_D, count),
+        captions=len(captions),
+        plain=measure(queries),
+        debiased=measure(queries - mean_D),
     )
 
 
