@@ -21,11 +21,18 @@ QUICK = [
 OTHERS = [
     ("python -m benchmarks.balance CRATE", "entropy of caption use under three draws; a crate of 500 clips or more"),
     ("python -m benchmarks.embedder", "milliseconds a window and a caption"),
-    ("python -m benchmarks.bundled_model", "the bundled model on an unseen soundfont; needs TimGM6mb and FluidR3"),
+    ("python -m benchmarks.bundled_model words", "words that the bundled model knows"),
+    ("python -m benchmarks.bundled_model recorded FOLDER", "the bundled model's captions of recorded music"),
+    ("python -m labeling.recipe evaluate MODEL TESTS...", "accuracy on unseen pieces; see docs/bundled-model.md"),
     ("python -m benchmarks.laion_parity", "regenerates the LAION fixture; needs laion-clap in its own environment"),
     ("python -m benchmarks.search", "exact and FAISS search over 4,000,000 captions; 21 GB of disk, 12 GB of memory"),
     ("python -m benchmarks.vocab_clean", "cleaning 4,000,000 sentences; 2 GB of disk, 4 GB of memory"),
+    ("python -m benchmarks.vocab_generate", "2,000 songs through a real server, killed twice"),
     ("python -m benchmarks.vocab_demo demo/crate", "what the bundled sentences give the demo (after make demo)"),
+    ("python -m benchmarks.diffusion_refine --crate CRATE --from RUN", "refining stages against what they are given"),
+    ("python -m benchmarks.diffusion_conditioning --out NEW", "the right class for 20 prompts of two classes"),
+    ("python -m benchmarks.diffusion_speed train|generate", "samples/s and TFLOP/s; seconds for clips; wants a GPU"),
+    ("python -m benchmarks.diffusion_loader --crate CRATE", "examples a second of the training loader"),
 ]
 
 
@@ -34,7 +41,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true")
     if parser.parse_args().list:
         for command, about in [(f"python -m {' '.join(c)}", about) for c, about in QUICK] + OTHERS:
-            print(f"{command:45} {about}")
+            print(f"{command:65} {about}")
         return 0
     codes = []
     for command, about in QUICK:
