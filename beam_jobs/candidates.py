@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 
 from beam_jobs.engine import Engine, beam_pipeline
-from labeling.candidates import (
+from labeling.search.candidates import (
     CandidateSet,
     add_bucket_counts,
     bucket_counts,
@@ -17,9 +17,9 @@ from labeling.candidates import (
     read_counts,
     write_counts,
 )
-from labeling.caption_embeddings import load_embeddings
-from labeling.search import CaptionSearch, ExactSearch
-from pipeline.crate import Crate
+from labeling.search.caption_embeddings import load_embeddings
+from labeling.search.exact import CaptionSearch, ExactSearch
+from pipeline.crate.crate import Crate
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
 from vocab.store import Vocabulary
@@ -63,7 +63,7 @@ class CandidatesJob:
         matrix_ND = load_embeddings(Storage(self.embeddings_root), self.embeddings_name, crate.embedder)
         search: CaptionSearch = ExactSearch(matrix_ND)
         if self.index_name:
-            from labeling.search_faiss import open_index
+            from labeling.search.fast import open_index
 
             search, _ = open_index(crate.storage, self.index_name, matrix_ND, matrix=self.embeddings_name)
         return _Worker(crate, self.chosen, search, Vocabulary.load(self.vocabulary))

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_jobs.candidates import CandidatesJob
-from labeling.candidates import read_embeddings
-from labeling.caption_embeddings import load_embeddings
-from labeling.search import ExactSearch
+from labeling.search.candidates import read_embeddings
+from labeling.search.caption_embeddings import load_embeddings
+from labeling.search.exact import ExactSearch
 from pipeline.storage import Storage
 
 if TYPE_CHECKING:
-    from pipeline.crate import Crate
+    from pipeline.crate.crate import Crate
 
 __all__ = ["FAST_FROM", "RECALL", "prepare_index", "search_name"]
 
@@ -41,7 +41,7 @@ def prepare_index(crate: Crate, job: CandidatesJob, note: Callable[[str], None])
         return
     import faiss
 
-    from labeling.search_faiss import FaissSearch, IndexCard, build_index, tune_width, write_index
+    from labeling.search.fast import FaissSearch, IndexCard, build_index, tune_width, write_index
 
     threads = os.cpu_count() or 1
     matrix_ND = load_embeddings(Storage(job.embeddings_root), job.embeddings_name, crate.embedder)

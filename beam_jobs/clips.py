@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.crate import CLIPS, Crate
-from pipeline.decode_guard import GuardedDecoder
-from pipeline.embedding import AudioEmbedder
+from pipeline.audio.decode_guard import GuardedDecoder
+from pipeline.audio.embedding import AudioEmbedder
+from pipeline.crate.crate import CLIPS, Crate
 from pipeline.errors import CrateMismatch
 from pipeline.mine import decoder_rates, mine_shard
 from pipeline.progress import Heartbeat
@@ -36,7 +36,7 @@ class ClipsJob:
         return [shard for shard in crate.shards if not crate.clips_done(shard)]
 
     def open(self) -> _Worker:
-        from labeling.embedder import load_embedder
+        from labeling.embedders.embedder import load_embedder
 
         crate = Crate.open(self.root)
         embedder = load_embedder(self.embedder, device=self.device, threads=1)

@@ -12,18 +12,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.crate.shards import is_done, part_name, read_marker, write_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash, hash_u64
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
-from pipeline.shards import is_done, part_name, read_marker, write_marker
 from pipeline.storage import Storage
 from vocab.answers import ANSWER_SCHEMA, ANSWERS_FOLDER
-from vocab.backend import Backend, BackendSettings, Completion, PromptRequest, Sampling, open_backend
 from vocab.build import provenance_json
-from vocab.prompts import PromptTemplate
-from vocab.sentences import answer_sentences
-from vocab.songs import Song
+from vocab.cleaning.sentences import answer_sentences
+from vocab.llm.backend import Backend, BackendSettings, Completion, PromptRequest, Sampling, open_backend
+from vocab.llm.prompts import PromptTemplate
+from vocab.llm.songs import Song
 
 __all__ = ["GenerateJob", "begin_generation", "generation_counts"]
 

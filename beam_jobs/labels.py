@@ -14,21 +14,21 @@ from beam_jobs.caption_index import prepare_index, search_name
 from beam_jobs.engine import Engine, OnTick, run_job
 from beam_jobs.job import ShardJob
 from beam_jobs.vocab_embed import embed_job, join_embeddings
-from labeling.candidates import CandidateSet, read_counts, write_mean_embedding
-from labeling.caption_embeddings import embeddings_name
 from labeling.draw import Method
 from labeling.label import LabelRun, OpenSlot, label_shard
 from labeling.profiles import PROFILES, Profile, check_vocabulary, resolve_vocabularies
-from pipeline.crate import CANDIDATES, CLIPS, Crate
+from labeling.search.candidates import CandidateSet, read_counts, write_mean_embedding
+from labeling.search.caption_embeddings import embeddings_name
+from pipeline.crate.crate import CANDIDATES, CLIPS, Crate
+from pipeline.crate.shards import read_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
-from pipeline.shards import read_marker
 from pipeline.storage import Storage
 from vocab.store import Vocabulary
 
 if TYPE_CHECKING:
-    from labeling.embedder import Embedder
+    from labeling.embedders.embedder import Embedder
 
 __all__ = ["LabelsJob", "check_labels", "label_crate"]
 
@@ -196,7 +196,7 @@ def _embed_if_needed(
     """Embed the vocabulary into the crate unless its matrix lies there or beside the vocabulary already."""
     if Storage(job.embeddings_root).exists(job.embeddings_name):
         return
-    from labeling.embedder import load_embedder
+    from labeling.embedders.embedder import load_embedder
 
     embedder: Embedder = load_embedder(name, device=device, threads=1)
     if embedder.card.weights_hash != crate.embedder.weights_hash:

@@ -19,17 +19,17 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from labeling.caption_embeddings import embeddings_name
+from labeling.search.caption_embeddings import embeddings_name
+from pipeline.crate.shards import is_done, part_name, write_marker
 from pipeline.errors import IndexMismatch
 from pipeline.ids import content_hash
 from pipeline.progress import Heartbeat
 from pipeline.records import EmbedderCard, ShardReport
-from pipeline.shards import is_done, part_name, write_marker
 from pipeline.storage import Storage
 from vocab.store import Vocabulary, open_vocabulary
 
 if TYPE_CHECKING:
-    from labeling.embedder import Embedder
+    from labeling.embedders.embedder import Embedder
 
 __all__ = ["EmbedJob", "embed_job", "join_embeddings"]
 
@@ -89,7 +89,7 @@ class EmbedWorker:
     """Has the model and the captions, by length."""
 
     def __init__(self, job: EmbedJob) -> None:
-        from labeling.embedder import load_embedder
+        from labeling.embedders.embedder import load_embedder
 
         self._job = job
         self._vocabulary = open_vocabulary(job.vocabulary)

@@ -26,13 +26,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from labeling.candidates import CandidateSet, add_bucket_counts, bucket_counts, write_counts
 from labeling.draw import draw
 from labeling.label import OpenSlot, label_columns
 from labeling.profiles import PROFILES
+from labeling.search.candidates import CandidateSet, add_bucket_counts, bucket_counts, write_counts
+from pipeline.crate.shards import part_name, write_marker
 from pipeline.ids import clip_id, hash_u64, track_id
 from pipeline.records import ShardReport
-from pipeline.shards import part_name, write_marker
 from pipeline.storage import Storage
 from vocab.build import caption_table
 from vocab.store import Vocabulary, VocabularyCard, write_vocabulary
@@ -49,7 +49,7 @@ def balance(root: str, labels: str = "") -> int:
     """Print the table of a crate; 1 where it has too few clips to say much."""
     from labeling.report.runs import choose_run
     from labeling.report.slots import METHODS, slot_figures
-    from pipeline.crate import Crate
+    from pipeline.crate.crate import Crate
     from pipeline.errors import BadInput
 
     crate = Crate.open(root)

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.embedder import BUNDLED, load_embedder
-from labeling.recipe.tokenizer import split_words
+from labeling.embedders.embedder import BUNDLED, load_embedder
+from labeling.recipe.training.tokenizer import split_words
 from vocab.store import BUNDLED_FOLDER, Vocabulary
 
 __all__ = ["main"]

@@ -32,13 +32,13 @@ import soxr
 from beam_jobs.clips import ClipsJob
 from beam_jobs.engine import Engine, run_job
 from benchmarks.faults import process_tree
-from labeling.embedder import embedder_card, load_embedder
+from labeling.embedders.embedder import embedder_card, load_embedder
+from pipeline.audio.flac import encode_flac
 from pipeline.config import ClipsConfig
-from pipeline.crate import Crate
-from pipeline.flac import encode_flac
-from pipeline.listing import list_input
-from pipeline.manifest import shard_counts
+from pipeline.crate.crate import Crate
+from pipeline.crate.manifest import shard_counts
 from pipeline.mine import EMBED_BATCH_CLIPS
+from pipeline.source.listing import list_input
 
 DEMO_MUSIC = Path(__file__).parent.parent / "examples" / "demo_music"
 CONFIG = ClipsConfig()

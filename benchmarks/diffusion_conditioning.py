@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from diffusion.config import SamplingConfig
-from diffusion.runs import tiny
-from diffusion.stage_model import StageModel
-from diffusion.text_encoder import load_text_encoder
-from diffusion.text_source import TextSource
-from diffusion.train_job import CrateUse, train_stage
+from diffusion.data.text_encoder import load_text_encoder
+from diffusion.data.text_source import TextSource
+from diffusion.generation.stage_model import StageModel
+from diffusion.model.config import SamplingConfig
+from diffusion.training.runs import tiny
+from diffusion.training.train_job import CrateUse, train_stage
 from tests.diffusion.crates import make_crate
 
 DEEP_TRAINED = ("slow bass music", "a dark drone", "low bass sound", "a slow dark piece", "heavy bass drone")

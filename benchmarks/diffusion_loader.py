@@ -14,11 +14,11 @@ import resource
 import time
 from pathlib import Path
 
-from diffusion.config import STAGES
-from diffusion.crate_data import CrateClips
-from diffusion.example import audio_needed
-from diffusion.loader import ClipLoader, ClipSource
-from diffusion.runs import named_run
+from diffusion.data.crate_data import CrateClips
+from diffusion.data.example import audio_needed
+from diffusion.data.loader import ClipLoader, ClipSource
+from diffusion.model.config import STAGES
+from diffusion.training.runs import named_run
 
 __all__ = ["main"]
 

@@ -22,17 +22,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diffusion.checkpoint import read_checkpoint
-from diffusion.config import STAGES, SamplingConfig
-from diffusion.crate_data import CrateClips
-from diffusion.demos import griffin_lim, true_condition, truth
-from diffusion.example import audio_needed
-from diffusion.loader import ClipLoader, ClipSource
-from diffusion.stage_model import StageModel
-from diffusion.text_encoder import load_text_encoder
-from diffusion.text_source import TextSource
-from diffusion.upsample import fft_upsample
-from diffusion.whiten import colour, fit_mel
+from diffusion.data.crate_data import CrateClips
+from diffusion.data.example import audio_needed
+from diffusion.data.loader import ClipLoader, ClipSource
+from diffusion.data.text_encoder import load_text_encoder
+from diffusion.data.text_source import TextSource
+from diffusion.generation.stage_model import StageModel
+from diffusion.model.checkpoint import read_checkpoint
+from diffusion.model.config import STAGES, SamplingConfig
+from diffusion.process.upsample import fft_upsample
+from diffusion.process.whiten import colour, fit_mel
+from diffusion.training.demos import griffin_lim, true_condition, truth
 
 __all__ = ["log_spectral_distance", "main"]
 

@@ -21,17 +21,17 @@ from typing import Any
 
 import torch
 
-from diffusion.batch import Batch
-from diffusion.cascade import CASCADES
-from diffusion.config import StageConfig
-from diffusion.cost import stage_cost
-from diffusion.noise import noise_schedule
-from diffusion.runs import named_run
-from diffusion.sampler import batch_noise, clip_estimate, sample
-from diffusion.stage_model import StageModel
-from diffusion.steps import step_times
-from diffusion.trainer import loss_of
-from diffusion.unet import UNet
+from diffusion.data.batch import Batch
+from diffusion.generation.cascade import CASCADES
+from diffusion.generation.stage_model import StageModel
+from diffusion.model.config import StageConfig
+from diffusion.model.cost import stage_cost
+from diffusion.model.unet import UNet
+from diffusion.process.noise import noise_schedule
+from diffusion.process.sampler import batch_noise, clip_estimate, sample
+from diffusion.process.steps import step_times
+from diffusion.training.runs import named_run
+from diffusion.training.trainer import loss_of
 
 __all__ = ["main"]
 

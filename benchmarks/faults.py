@@ -25,14 +25,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from tests.pipeline.mutations import make_good_files, mutate
+from tests.pipeline.audio.mutations import make_good_files, mutate
 from vocab.store import bundled_vocabulary, write_vocabulary
 
 DEMO_MUSIC = Path(__file__).parent.parent / "examples" / "demo_music"
 
 
 def mine(source: Path, out: Path, *options: str) -> list[str]:
-    command = [sys.executable, "-m", "cli.main", "mine", str(source), "--out", str(out)]
+    command = [sys.executable, "-m", "cratedig", "mine", str(source), "--out", str(out)]
     return [*command, "--workers=2", "--max-reject-share=1", "--no-report", *options]
 
 
@@ -96,7 +96,7 @@ def role(pid: int) -> str:
     except OSError:
         return "gone"
     names = {
-        b"cli.main": "command",
+        b"cratedig\0mine": "command",
         b"spawn_main": "worker",
         b"resource_tracker": "tracker",
         b"decode_child": "decoder",

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from labeling.profiles import PROFILES
-from labeling.recipe.facts import EXCLUSIVE, judge_facts
-from pipeline.crate import LABELS, Crate
-from pipeline.dataset import iterate_clips, the_label_run
-from vocab.lexicon import group_of, with_implied
+from labeling.recipe.judging.facts import EXCLUSIVE, judge_facts
+from pipeline.crate.crate import LABELS, Crate
+from pipeline.crate.dataset import iterate_clips, the_label_run
+from vocab.grammar.lexicon import group_of, with_implied
 from vocab.store import BUNDLED_FOLDER, Vocabulary
 
 FACTS = Path(__file__).parent.parent / "examples" / "demo_music" / "facts.json"

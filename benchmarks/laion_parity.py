@@ -1,4 +1,4 @@
-"""LAION's own package on random weights: makes the numbers that `tests/labeling/test_laion.py` compares ours with.
+"""LAION's own package on random weights: makes the numbers that `test_laion.py` compares ours with.
 
     python3.11 -m venv laion && . laion/bin/activate
     pip install torch==2.13.0 'numpy<2' librosa soundfile torchlibrosa ftfy braceexpand webdataset h5py pandas \
@@ -22,12 +22,12 @@ from unittest import mock
 
 import numpy as np
 
-from tests.labeling.laion_case import FULL_SIZE, TEXTS, random_checkpoint, sounds
+from tests.labeling.embedders.laion_case import FULL_SIZE, TEXTS, random_checkpoint, sounds
 from tests.tiny_clap import WORDS, tiny_tokenizer
 
 __all__ = ["main"]
 
-_OUT = Path(__file__).parent.parent / "tests" / "labeling" / "data" / "laion_parity.npz"
+_OUT = Path(__file__).parent.parent / "tests" / "labeling" / "embedders" / "data" / "laion_parity.npz"
 _SEED = 3
 
 

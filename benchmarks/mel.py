@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.mel import LogMel
+from labeling.embedders.mel import LogMel
 
 __all__ = ["hard_sounds", "main", "reference"]
 

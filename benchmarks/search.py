@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.memory import proportional_mib
-from labeling.search import ExactSearch, Found
-from labeling.search_faiss import FaissSearch, IndexCard, build_index, open_index, recall_at_k, tune_width, write_index
+from labeling.search.exact import ExactSearch, Found
+from labeling.search.fast import FaissSearch, IndexCard, build_index, open_index, recall_at_k, tune_width, write_index
 from pipeline.storage import Storage
 
 __all__ = ["main"]

@@ -29,9 +29,9 @@ from benchmarks.noise_model import FAULTS, NoiseModel, song_list
 from benchmarks.vocab_clean_judge import judge_output
 from pipeline.storage import Storage
 from vocab.answers import ANSWER_SCHEMA, ANSWERS_FOLDER
-from vocab.filters import SentenceFilters
-from vocab.names import NameIndex, name_forms
-from vocab.sentences import strip_markers
+from vocab.cleaning.filters import SentenceFilters
+from vocab.cleaning.names import NameIndex, name_forms
+from vocab.cleaning.sentences import strip_markers
 from vocab.store import Vocabulary
 
 __all__ = ["main"]

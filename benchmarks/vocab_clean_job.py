@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from vocab.answers import open_source
-from vocab.clean import CleanConfig, clean_vocabulary
-from vocab.songs import read_songs
+from vocab.cleaning.clean import CleanConfig, clean_vocabulary
+from vocab.llm.songs import read_songs
 
 
 def main() -> None:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from benchmarks.noise_model import NoiseModel
 from pipeline.ids import caption_id
-from vocab.filters import SentenceFilters
-from vocab.minhash import similarity, sorted_distinct
-from vocab.names import NameIndex, name_forms
-from vocab.sentences import strip_markers
+from vocab.cleaning.filters import SentenceFilters
+from vocab.cleaning.minhash import similarity, sorted_distinct
+from vocab.cleaning.names import NameIndex, name_forms
+from vocab.cleaning.sentences import strip_markers
 from vocab.store import Vocabulary
 
 __all__ = ["judge_output"]

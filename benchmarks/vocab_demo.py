@@ -23,12 +23,12 @@ from beam_jobs.labels import label_crate
 from benchmarks.labels_true import FACTS, Tally, clip_facts
 from labeling.report.runs import choose_run
 from labeling.report.slots import slot_figures
-from pipeline.crate import CANDIDATES, LABELS, Crate
-from pipeline.dataset import iterate_clips
+from pipeline.crate.crate import CANDIDATES, LABELS, Crate
+from pipeline.crate.dataset import iterate_clips
 from vocab.build import caption_table
-from vocab.lexicon import stated_facts
+from vocab.grammar.lexicon import stated_facts
+from vocab.grammar.words_style import STYLES
 from vocab.store import VocabularyCard, bundled_vocabulary, open_vocabulary, write_vocabulary
-from vocab.words_style import STYLES
 
 __all__ = ["main"]
 

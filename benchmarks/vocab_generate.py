@@ -2,7 +2,7 @@
 
 python -m benchmarks.vocab_generate [--songs 2000] [--server small|transformers] [--scratch FOLDER]
 
-`small` is tests/vocab/fault_server.py, with every first attempt at most prompts failing in one of five ways;
+`small` is tests/vocab/llm/fault_server.py, with every first attempt at most prompts failing in one of five ways;
 `transformers` is `transformers serve` with a model of a few thousand weights. First the job is killed (SIGKILL) and
 started again, then the server is killed and, three seconds later, started again. The answers must be as many as those
 of the undisturbed run, none twice; with `small`, whose answers depend on prompt and seed alone, also the same.
@@ -86,13 +86,13 @@ class _Server:
         self.model = "tiny"
         self._process: subprocess.Popen[bytes] | None = None
         if kind == "transformers":
-            from tests.vocab.tiny_lm import write_tiny_lm
+            from tests.vocab.llm.tiny_lm import write_tiny_lm
 
             self.model = str(write_tiny_lm(scratch / "lm"))
 
     def start(self) -> None:
         if self.kind == "small":
-            command = [str(ROOT / "tests/vocab/fault_server.py"), str(self._port), "--faults"]
+            command = [str(ROOT / "tests/vocab/llm/fault_server.py"), str(self._port), "--faults"]
         else:
             command = ["-m", "transformers.cli.transformers", "serve", self.model, "--port", str(self._port)]
         self._process = subprocess.Popen(
@@ -114,7 +114,7 @@ class _Server:
 
 
 def _job(scratch: Path, name: str, server: _Server) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "cli.main", "vocab", "generate", str(scratch / "songs.csv")]
+    command = [sys.executable, "-m", "cratedig", "vocab", "generate", str(scratch / "songs.csv")]
     command += ["--out", str(scratch / name), "--server", server.url, "--model", server.model, "--max-tokens", "24"]
     command += ["--songs-per-shard", str(SONGS_PER_SHARD)]
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})

@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from labeling.candidates import CandidateSet, read_candidates
 from labeling.draw import Method, draw, first_draw_probability
 from labeling.profiles import Profile, Slot
-from pipeline.crate import LABELS, Crate
+from labeling.search.candidates import CandidateSet, read_candidates
+from pipeline.crate.crate import LABELS, Crate
+from pipeline.crate.schema import LABEL_TYPE, labels_schema
+from pipeline.crate.shards import is_done, part_name, write_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash, hash_u64
 from pipeline.records import ShardReport
-from pipeline.schema import LABEL_TYPE, labels_schema
-from pipeline.shards import is_done, part_name, write_marker
 from vocab.store import Vocabulary
 
 __all__ = ["LabelRun", "OpenSlot", "label_columns", "label_shard", "metadata_prompt"]

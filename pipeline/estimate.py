@@ -6,12 +6,12 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+from pipeline.audio.decode_guard import DecodeFailure, GuardedDecoder
+from pipeline.audio.flac import encode_flac
 from pipeline.config import ClipsConfig
-from pipeline.decode_guard import DecodeFailure, GuardedDecoder
-from pipeline.fetch import fetched
-from pipeline.flac import encode_flac
-from pipeline.listing import Listing
 from pipeline.records import LeftOut, Track
+from pipeline.source.fetch import fetched
+from pipeline.source.listing import Listing
 
 __all__ = ["Estimate", "estimate"]
 

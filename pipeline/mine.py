@@ -16,16 +16,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.crate import CLIPS, Crate
-from pipeline.decode_guard import DecodeFailure, GuardedDecoder
-from pipeline.embedding import AudioEmbedder, embed_clips
-from pipeline.fetch import fetched
-from pipeline.flac import encode_flac
+from pipeline.audio.decode_guard import DecodeFailure, GuardedDecoder
+from pipeline.audio.embedding import AudioEmbedder, embed_clips
+from pipeline.audio.flac import encode_flac
+from pipeline.crate.crate import CLIPS, Crate
+from pipeline.crate.plan import read_shard
+from pipeline.crate.schema import audio_columns, clips_schema, rejects_schema
+from pipeline.crate.shards import ShardWriter, write_marker
 from pipeline.ids import clip_id
-from pipeline.plan import read_shard
 from pipeline.records import CutClip, LeftOut, Reject, ShardReport, SourceInfo, Track
-from pipeline.schema import audio_columns, clips_schema, rejects_schema
-from pipeline.shards import ShardWriter, write_marker
+from pipeline.source.fetch import fetched
 
 __all__ = ["EMBED_BATCH_CLIPS", "decoder_rates", "mine_shard"]
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 from beam_jobs.clips import ClipsJob
 from beam_jobs.engine import Engine, run_job
 from beam_jobs.labels import label_crate
-from labeling.embedder import embedder_card
+from labeling.embedders.embedder import embedder_card
 from pipeline.config import ClipsConfig
-from pipeline.crate import Crate
+from pipeline.crate.crate import Crate
 from pipeline.ids import caption_id
-from pipeline.listing import list_input
+from pipeline.source.listing import list_input
 from tests.audio_files import FORMATS, chord, write_audio
 from vocab.store import Kind, VocabularyCard, write_vocabulary
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "ARCHITECTURE.md"
-PACKAGES = ("pipeline", "vocab", "labeling", "beam_jobs", "diffusion", "cli")
+PACKAGES = ("pipeline", "vocab", "labeling", "beam_jobs", "diffusion", "cratedig")
 BEGIN, END = "<!-- modules: begin -->", "<!-- modules: end -->"
 
 

@@ -70,7 +70,7 @@ def make_tiny_clap(
     import torch
     from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProcessor
 
-    from labeling.torch_device import quiet
+    from labeling.embedders.torch_device import quiet
 
     tokenizer = tiny_tokenizer(words, limit=text_limit)
     hop = -(-window_s * sample_rate_hz // 255)  # 256 frames at most: 4 x the 64 x 64 picture's side over its 16 bands
@@ -130,7 +130,7 @@ def _spread(model: Any, tokenizer: Any, extractor: Any) -> None:
     """Centre both towers on zero over a few sounds and words: random networks point all their outputs one way."""
     import torch
 
-    from labeling.mel import LogMel
+    from labeling.embedders.mel import LogMel
 
     rng = np.random.default_rng(0)
     t = np.arange(extractor.nb_max_samples) / extractor.sampling_rate

@@ -6,10 +6,10 @@ import os
 
 from pipeline.ids import caption_id
 from vocab.build import caption_table, provenance_json
-from vocab.grammar import long_captions
-from vocab.near_duplicates import near_duplicates
+from vocab.cleaning.near_duplicates import near_duplicates
+from vocab.grammar.grammar import long_captions
+from vocab.grammar.tags import short_captions
 from vocab.store import Kind, VocabularyCard, write_vocabulary
-from vocab.tags import short_captions
 
 __all__ = ["BUNDLED_LONG", "BUNDLED_SEED", "write_grammar"]
 
@@ -24,7 +24,7 @@ ALIKE = 0.8
 _NOTE = (
     "Written by a grammar over music words, not by people and not by a language model. It knows the words that this "
     "project gave it and says nothing about any recording; use it where there is no language model to make a better "
-    "vocabulary. `facts` are what each caption states, in the terms of vocab.lexicon."
+    "vocabulary. `facts` are what each caption states, in the terms of vocab.grammar.lexicon."
 )
 
 

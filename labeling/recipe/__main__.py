@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from labeling.recipe.evaluate import as_json, as_table, evaluate
+    from labeling.recipe.judging.evaluate import as_json, as_table, evaluate
 
     runs = [evaluate(args.model, test, train=args.train, limit=args.limit, seed=k) for k, test in enumerate(args.tests)]
     print(as_table(runs))
@@ -80,14 +80,14 @@ def _publish(args: argparse.Namespace) -> None:
 
 
 def _demo_music(args: argparse.Namespace) -> None:
-    from labeling.recipe.demo_music import write_demo_music
+    from labeling.recipe.rendering.demo_music import write_demo_music
 
     for name in write_demo_music(args.out):
         print(f"{name}: {(args.out / name).stat().st_size / 1000:.0f} kB", flush=True)
 
 
 def _train(args: argparse.Namespace) -> None:
-    from labeling.recipe.train import TrainConfig, train
+    from labeling.recipe.training.train import TrainConfig, train
 
     config = TrainConfig(
         steps=args.steps, batch=args.batch, learning_rate=args.learning_rate, ramp=args.ramp, seed=args.seed
@@ -96,7 +96,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _render(args: argparse.Namespace) -> None:
-    from labeling.recipe.data import render_shards
+    from labeling.recipe.training.data import render_shards
 
     for done, seconds in render_shards(
         args.out, split=args.split, windows=args.windows, run_seed=args.seed, workers=args.workers

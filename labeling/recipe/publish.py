@@ -8,12 +8,12 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from labeling.recipe.evaluate import Figures, as_table
-from labeling.recipe.tokenizer import split_words
-from labeling.recipe.vocabulary_texts import vocabulary_pool
-from labeling.recipe.words import MUSICCAPS_WORDS_KNOWN
+from labeling.recipe.judging.evaluate import Figures, as_table
+from labeling.recipe.training.tokenizer import split_words
+from labeling.recipe.training.vocabulary_texts import vocabulary_pool
+from labeling.recipe.training.words import MUSICCAPS_WORDS_KNOWN
 from pipeline.errors import BadInput
-from vocab.lexicon import FAMILIES, STYLES
+from vocab.grammar.lexicon import FAMILIES, STYLES
 
 __all__ = ["LARGEST_BYTES", "publish"]
 
@@ -39,8 +39,8 @@ processor = ClapProcessor.from_pretrained(folder)
 
 ## What it was trained on
 
-On music that this repository composes (`labeling/recipe/compose.py`) and renders with two soundfonts, and on captions
-that state what the composer did: {windows:,} windows of ten seconds, {samples:,} samples seen ({training}). No recorded
+On music that this repository composes (`labeling/recipe/composing/compose.py`) and renders with two soundfonts, and on
+captions that state what the composer did: {windows:,} windows of ten seconds, {samples:,} samples seen ({training}). No recorded
 music and no human caption. It knows {styles} styles, {instruments} lead instruments in {families} families, tempo,
 drums, energy, density, register, moods, textures, voices by formant synthesis, and a few kinds of noise; its tokenizer
 has {words:,} words (lower case, one token a word), among them {known} of the 500 most used words of MusicCaps' aspect

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.report.usage import Hubness, hubness
-from labeling.search import ExactSearch
+from labeling.search.exact import ExactSearch
 
 __all__ = ["HubComparison", "compare_hubs"]
 

@@ -17,10 +17,10 @@ from labeling.report.sample import Place, SampledClip, choose_places, read_sampl
 from labeling.report.slots import METHODS, SlotFigures
 from labeling.report.stats import CrateStats, gather_stats
 from labeling.report.totals import LISTED_REJECTS
-from pipeline.crate import Crate
+from pipeline.audio.flac import decode_flac
+from pipeline.crate.crate import Crate
+from pipeline.crate.verify import Proof
 from pipeline.errors import BadInput
-from pipeline.flac import decode_flac
-from pipeline.verify import Proof
 
 __all__ = ["PAGE", "STATS", "write_report"]
 

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.mel import LogMel
+from labeling.embedders.mel import LogMel
 
 __all__ = ["MelPicture", "colormap", "encode_mp3", "mel_picture", "mel_position"]
 
@@ -106,7 +106,7 @@ def encode_mp3(samples_T: NDArray[np.float32], sample_rate_hz: int) -> bytes:
     one version of LAME and FFmpeg."""
     import av
 
-    from pipeline.flac import to_int16
+    from pipeline.audio.flac import to_int16
 
     rate = sample_rate_hz if sample_rate_hz in _MP3_RATES_HZ else 48_000
     buffer = io.BytesIO()

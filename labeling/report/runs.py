@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from labeling.candidates import CandidateSet
 from labeling.draw import Method
-from pipeline.crate import LABELS, Crate
+from labeling.search.candidates import CandidateSet
+from pipeline.crate.crate import LABELS, Crate
+from pipeline.crate.shards import is_done
+from pipeline.crate.verify import label_runs
 from pipeline.errors import BadInput, CrateMismatch
-from pipeline.shards import is_done
-from pipeline.verify import label_runs
 
 __all__ = ["ReportRun", "ReportSlot", "choose_run"]
 

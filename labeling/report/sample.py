@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from labeling.report.runs import ReportRun
-from pipeline.crate import Crate
+from pipeline.crate.crate import Crate
+from pipeline.crate.shards import part_name
 from pipeline.errors import CrateMismatch
 from pipeline.ids import hash_u64
-from pipeline.shards import part_name
 
 __all__ = ["Place", "SampledClip", "choose_places", "read_sample"]
 

@@ -14,17 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from labeling.candidates import read_candidates, read_counts, read_embeddings
-from labeling.caption_embeddings import embeddings_name, load_embeddings
 from labeling.draw import Method, draw
 from labeling.report.hubs import HubComparison, compare_hubs
 from labeling.report.runs import ReportRun, ReportSlot
 from labeling.report.similarity import Similarity, compare, strangers
 from labeling.report.usage import Counter64, Counts, Hubness, Spread, hubness, rank_curve, spread
-from pipeline.crate import CANDIDATES, Crate
+from labeling.search.candidates import read_candidates, read_counts, read_embeddings
+from labeling.search.caption_embeddings import embeddings_name, load_embeddings
+from pipeline.crate.crate import CANDIDATES, Crate
+from pipeline.crate.shards import part_name
 from pipeline.errors import CrateMismatch, VocabularyProblem
 from pipeline.ids import hash_u64
-from pipeline.shards import part_name
 from pipeline.storage import Storage
 from vocab.store import BUNDLED_FOLDER, Vocabulary, ids_from_hex, ids_to_hex
 

@@ -9,8 +9,8 @@ from typing import Any
 from labeling.report.runs import ReportRun
 from labeling.report.slots import SlotFigures, slot_figures
 from labeling.report.totals import Totals, count_totals, reasons_by_name
-from pipeline.crate import Crate
-from pipeline.verify import Proof
+from pipeline.crate.crate import Crate
+from pipeline.crate.verify import Proof
 
 __all__ = ["CrateStats", "gather_stats"]
 

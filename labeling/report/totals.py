@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.crate import CLIPS, Crate
-from pipeline.shards import read_marker
-from pipeline.verify import Proof
+from pipeline.crate.crate import CLIPS, Crate
+from pipeline.crate.shards import read_marker
+from pipeline.crate.verify import Proof
 
 __all__ = ["LISTED_REJECTS", "LeftOutRow", "Reason", "Totals", "count_totals", "reasons_by_name"]
 

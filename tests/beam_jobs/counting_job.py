@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.crate.shards import is_done, part_name, write_marker
 from pipeline.errors import BadInput
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
-from pipeline.shards import is_done, part_name, write_marker
 from pipeline.storage import Storage
 
 

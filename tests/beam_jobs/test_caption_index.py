@@ -12,7 +12,7 @@ import beam_jobs.caption_index
 from beam_jobs.caption_index import search_name
 from beam_jobs.engine import Engine
 from beam_jobs.labels import label_crate
-from pipeline.crate import Crate
+from pipeline.crate.crate import Crate
 from tests.crates import mine_clips, plan_crate, write_captions, write_music
 from tests.tiny_clap import make_tiny_clap
 

@@ -18,9 +18,9 @@ import pytest
 from beam_jobs.engine import Engine, run_job
 from beam_jobs.generate import GenerateJob, begin_generation, generation_counts
 from pipeline.errors import BadInput, CrateMismatch, RunFailed
-from vocab.backend import BackendSettings, Sampling
-from vocab.prompts import PromptTemplate
-from vocab.songs import Song
+from vocab.llm.backend import BackendSettings, Sampling
+from vocab.llm.prompts import PromptTemplate
+from vocab.llm.songs import Song
 
 ROOT = Path(__file__).parents[2]
 Start = Callable[..., subprocess.Popen[str]]
@@ -46,7 +46,7 @@ def start(port: int) -> Iterator[Start]:
     running: list[subprocess.Popen[str]] = []
 
     def _start(*options: str) -> subprocess.Popen[str]:
-        script = ROOT / "tests/vocab/fault_server.py"
+        script = ROOT / "tests/vocab/llm/fault_server.py"
         command = [sys.executable, str(script), str(port), *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
@@ -166,8 +166,8 @@ def test_chat_and_wrong_addresses(tmp_path: Path, port: int, start: Start) -> No
     start()
     run_job(job_in(tmp_path / "chat", port, songs(3), settings={"chat": True}), Engine(workers=1))
     assert len(answers(tmp_path / "chat")) == 6
-    from vocab.backend import PromptRequest
-    from vocab.backend_server import ServerBackend
+    from vocab.llm.backend import PromptRequest
+    from vocab.llm.backend_server import ServerBackend
 
     wrong = ServerBackend(BackendSettings(kind="server", model="tiny", url=f"http://127.0.0.1:{port}/api"))
     with pytest.raises(BadInput, match=r"answered HTTP 404: .*check the address"):

@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs.engine import Engine
-from pipeline.crate import Crate
+from pipeline.crate.crate import Crate
+from pipeline.crate.manifest import write_manifest
+from pipeline.crate.verify import verify_crate
 from pipeline.errors import BadInput, CrateMismatch, VocabularyProblem
-from pipeline.manifest import write_manifest
-from pipeline.verify import verify_crate
 from tests.crates import CONFIG, label, mine_clips, plan_crate, write_captions
 
 
@@ -138,7 +138,7 @@ def test_a_rerun_does_only_what_is_missing(finished_crate: Path, tmp_path: Path,
 
 
 def test_labels_are_drawn_from_the_true_top_k_by_their_true_counts(finished_crate: Path, vocabularies: Path) -> None:
-    from labeling.embedder import load_embedder
+    from labeling.embedders.embedder import load_embedder
     from vocab.store import Vocabulary
 
     crate = Crate.open(finished_crate)
@@ -209,7 +209,7 @@ def test_hub_correction_takes_off_each_captions_mean(finished_crate: Path, tmp_p
     run = label(crate, vocabularies, Engine(workers=1), debias=True, method="top", name="debiased")
     clips = pq.read_table([tmp_path / "crate" / crate.clips_part(i) for i in crate.shards]).to_pylist()
     labels = pq.read_table(sorted((tmp_path / "crate" / "labels" / run).glob("*.parquet"))).to_pylist()
-    from labeling.embedder import load_embedder
+    from labeling.embedders.embedder import load_embedder
     from vocab.store import Vocabulary
 
     captions = Vocabulary.load(vocabularies / "long.parquet")
@@ -222,8 +222,8 @@ def test_hub_correction_takes_off_each_captions_mean(finished_crate: Path, tmp_p
 
 def test_curated_joins_metadata_and_retrieves_nothing(tmp_path: Path, music: Path, tiny_clap: Path) -> None:
     from beam_jobs.labels import label_crate
-    from labeling.embedder import embedder_card
-    from pipeline.listing import list_input
+    from labeling.embedders.embedder import embedder_card
+    from pipeline.source.listing import list_input
 
     manifest = tmp_path / "songs.csv"
     manifest.write_text(

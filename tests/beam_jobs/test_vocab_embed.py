@@ -11,13 +11,13 @@ import pytest
 import beam_jobs.vocab_embed
 from beam_jobs.engine import Engine, run_job
 from beam_jobs.vocab_embed import embed_job, join_embeddings
-from labeling.caption_embeddings import load_embeddings
-from labeling.embedder import embedder_card, load_embedder
+from labeling.embedders.embedder import embedder_card, load_embedder
+from labeling.search.caption_embeddings import load_embeddings
 from pipeline.errors import BadInput, IndexMismatch
 from tests.tiny_clap import make_tiny_clap
 from tests.vocab.cli import run_vocab
 from vocab.build import caption_table
-from vocab.grammar import long_captions
+from vocab.grammar.grammar import long_captions
 from vocab.store import VocabularyCard, open_vocabulary, write_vocabulary
 
 

@@ -13,11 +13,11 @@ import soxr
 from numpy.typing import NDArray
 
 from pipeline.config import ClipsConfig
-from pipeline.crate import CLIPS, LABELS, Crate
-from pipeline.plan import PlanSummary
+from pipeline.crate.crate import CLIPS, LABELS, Crate
+from pipeline.crate.plan import PlanSummary
+from pipeline.crate.schema import audio_columns, clips_schema, labels_schema
+from pipeline.crate.shards import ShardWriter, part_name, write_marker
 from pipeline.records import EmbedderCard, ShardReport
-from pipeline.schema import audio_columns, clips_schema, labels_schema
-from pipeline.shards import ShardWriter, part_name, write_marker
 from pipeline.storage import Storage
 
 __all__ = ["make_crate", "tones"]

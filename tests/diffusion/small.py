@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from diffusion.config import StageConfig, StageName, TrainConfig
-from diffusion.runs import tiny
+from diffusion.model.config import StageConfig, StageName, TrainConfig
+from diffusion.training.runs import tiny
 
 __all__ = ["small_run", "small_stage"]
 

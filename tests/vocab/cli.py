@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cli.vocab import add_parser
+from cratedig.captions.vocab import add_parser
 
 
 def run_vocab(*arguments: str) -> int:

@@ -1,0 +1,1 @@
+"""Commands about vocabularies and embedders."""

@@ -1,0 +1,172 @@
+"""`cratedig train`: one stage of the cascade, or all five, from one or more crates."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_parser"]
+
+_STAGES = (
+    "waveform-generator", "waveform-cascader", "spectrogram-generator", "spectrogram-vocoder", "super-resolution",
+)  # fmt: skip
+
+_EPILOG = """\
+examples:
+  cratedig train all --crate demo/crate --run tiny            all five stages on two CPU cores, in minutes
+  cratedig train waveform-generator --crate CRATE --run gpu80 --encode-text
+  cratedig train waveform-generator --crate BIG --crate CURATED=0.05 --run paper
+  accelerate launch -m cratedig train waveform-cascader --crate CRATE --run paper      several GPUs
+
+The same command continues where a run was stopped or killed. Results: runs/RUN/STAGE (checkpoints, losses.jsonl,
+demos, TensorBoard). Then: cratedig generate "slow solo piano" --from runs/RUN -o out.wav
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "train",
+        help="train a stage of the diffusion cascade on a crate",
+        description="Train one of the five diffusion models of Noise2Music, or all five in turn.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("stage", metavar="STAGE", choices=[*_STAGES, "all"], help=", ".join(_STAGES) + ", or all")
+    parser.add_argument(
+        "--crate", action="append", required=True, metavar="CRATE[=WEIGHT]", help="dataset; again for a mixture"
+    )
+    parser.add_argument("--labels", metavar="NAME", help="label run of the crates (default: the only one)")
+    parser.add_argument(
+        "--run", dest="run_name", default="tiny", metavar="NAME", help="paper, gpu80, gpu24 or tiny (default: tiny)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: runs/NAME; each stage has a folder in it")
+    text = parser.add_argument_group("text")
+    text.add_argument("--text-encoder", metavar="NAME_OR_PATH", help="bundled, a ClapModel folder, or a T5 encoder")
+    text.add_argument("--encode-text", action="store_true", help="encode all texts first, beside the crate")
+    change = parser.add_argument_group("changes to the named run (a run is continued only with the same ones)")
+    change.add_argument("--steps", type=int, metavar="N", help="steps in total; may grow when a run is continued")
+    change.add_argument("--batch", type=int, metavar="N", help="global batch")
+    change.add_argument("--device-batch", type=int, metavar="N", help="samples a device takes at once")
+    change.add_argument("--lr", type=float, metavar="X", help="peak learning rate")
+    change.add_argument("--seed", type=int, metavar="N")
+    change.add_argument("--precision", choices=["fp32", "bf16"])
+    change.add_argument("--compile", action=argparse.BooleanOptionalAction, help="torch.compile")
+    change.add_argument("--gradient-checkpointing", action=argparse.BooleanOptionalAction, help="less memory, slower")
+    run = parser.add_argument_group("while it runs")
+    run.add_argument("--checkpoint-every", type=int, metavar="STEPS")
+    run.add_argument("--keep", type=int, metavar="N", help="checkpoints to keep")
+    run.add_argument("--demo-every", type=int, metavar="STEPS", help="sample held-out prompts; 0 for never")
+    run.add_argument("--loader-threads", type=int, metavar="N")
+    run.add_argument("--cpu", action="store_true", help="no GPU even if there is one")
+    run.add_argument("--wandb", action="store_true", help="log to Weights & Biases too (pip install wandb)")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
+    from pipeline.errors import BadInput
+
+    if find_spec("accelerate") is None or find_spec("tensorboard") is None:
+        raise BadInput("training needs accelerate and tensorboard: pip install 'cratedig[train]'")
+    if args.wandb and find_spec("wandb") is None:
+        raise BadInput("--wandb needs wandb: pip install wandb")
+    from diffusion.training.demos import make_demos
+    from diffusion.training.runs import named_run
+    from diffusion.training.train_job import CrateUse, train_stage
+    from diffusion.training.trainer import Stopped, Trainer
+
+    _quiet()
+    crates = [CrateUse(path, weight, args.labels) for path, weight in map(_crate, args.crate)]
+    out: Path = args.out or Path("runs") / args.run_name
+    for stage in _STAGES if args.stage == "all" else (args.stage,):
+        config = _changed(named_run(args.run_name, stage), args)
+
+        def demos(trainer: Trainer) -> None:
+            every = trainer.config.demo_every
+            if every and (trainer.step % every == 0 or trainer.step == trainer.config.total_steps):
+                make_demos(trainer, out)
+
+        try:
+            train_stage(
+                config,
+                crates,
+                out / stage,
+                encode_text=args.encode_text,
+                cpu=args.cpu,
+                wandb=args.wandb,
+                on_checkpoint=demos,
+                say=_say,
+            )
+        except Stopped:
+            _say(f"{stage}: stopped, with a checkpoint; the same command continues")
+            return 130
+    _say(f'done: {out}. Listen: cratedig generate "slow solo piano" --from {out} -o out.wav')
+    return 0
+
+
+def _say(line: str) -> None:
+    """Once, however many processes there are."""
+    import os
+
+    if os.environ.get("RANK", "0") == "0":
+        print(line, flush=True)
+
+
+def _changed(config: Any, args: argparse.Namespace) -> Any:
+    from pydantic import ValidationError
+
+    from pipeline.errors import BadInput
+
+    names = {
+        "text_encoder": args.text_encoder,
+        "total_steps": args.steps,
+        "global_batch": args.batch,
+        "device_batch": args.device_batch,
+        "peak_lr": args.lr,
+        "seed": args.seed,
+        "precision": args.precision,
+        "compile": args.compile,
+        "gradient_checkpointing": args.gradient_checkpointing,
+        "checkpoint_every": args.checkpoint_every,
+        "keep_checkpoints": args.keep,
+        "demo_every": args.demo_every,
+        "loader_threads": args.loader_threads,
+    }
+    changes = {name: value for name, value in names.items() if value is not None}
+    if args.batch is not None and args.device_batch is None:
+        changes["device_batch"] = min(config.device_batch, args.batch)
+    try:
+        return config.with_changes(**changes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadInput(f"{where or 'settings'}: {first['msg']}") from error
+
+
+def _crate(text: str) -> tuple[Path, float]:
+    """`CRATE` or `CRATE=WEIGHT`."""
+    from pipeline.errors import BadInput
+
+    path, equals, weight = text.rpartition("=")
+    if not equals:
+        return Path(text), 1.0
+    try:
+        value = float(weight)
+    except ValueError:
+        return Path(text), 1.0  # a folder with an equals sign in its name
+    if value <= 0:
+        raise BadInput(f"--crate {text}: the weight must be above 0")
+    return Path(path), value
+
+
+def _quiet() -> None:
+    """transformers draws a progress bar for each model it loads; ours has its own."""
+    import os
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()

@@ -1,0 +1,82 @@
+"""The command `cratedig`: one parser, and errors as one line."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from pipeline.errors import CratedigError
+
+__all__ = ["build_parser", "main"]
+
+_COMMANDS = (
+    "mining.mine",
+    "mining.plan",
+    "mining.clips",
+    "mining.label",
+    "mining.verify",
+    "mining.report",
+    "mining.demo",
+    "captions.vocab",
+    "captions.embedder",
+    "cascade.models",
+    "cascade.train",
+    "cascade.generate",
+)
+"""Modules of this package; each has `add_parser`. None of them imports anything heavy when it is imported."""
+
+_EXAMPLE = """\
+examples:
+  cratedig demo                                   a dataset from the music that comes with cratedig, in demo/crate
+  cratedig mine ~/Music --out crates/mine         a captioned, verified dataset from a folder of music
+  cratedig mine songs.csv --out crates/songs --dry-run   what would be done, and how much it would be
+
+cratedig COMMAND --help says more, with examples.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="cratedig",
+        description="Dig a music collection for training data: clips, joint embeddings and captions that fit them.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"cratedig {_version()}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in _COMMANDS:
+        importlib.import_module(f"cratedig.{name}").add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 the run failed, 2 it cannot be done as asked."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except CratedigError as error:
+        print(f"cratedig: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\ncratedig: interrupted; what is finished is kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has left
+        return 141
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("cratedig")
+    except PackageNotFoundError:
+        return "from source"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Commands that turn music into a crate."""

@@ -1,0 +1,58 @@
+"""`cratedig label`: captions for the clips of a crate, from their stored embeddings."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from cratedig.options import (
+    add_command,
+    add_embedder_options,
+    add_engine_options,
+    add_label_options,
+    engine,
+    label_options,
+)
+
+__all__ = ["add_parser"]
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = add_command(
+        subparsers,
+        "label",
+        help="label a crate, or label it again: another vocabulary, K, seed or profile",
+        about="Find each clip's best captions and draw some of them by inverse frequency. Reads embeddings only; what "
+        "an earlier run has searched is used again, so that another seed costs seconds. Runs stand side by side.",
+        example="  cratedig label crates/mine --seed 1\n"
+        "  cratedig label crates/mine --vocab llm_lf=captions.parquet --name mine-llm",
+        run=_run,
+    )
+    parser.add_argument("crate", help="folder of a crate with finished clips")
+    add_label_options(parser)
+    add_embedder_options(parser, default=None)
+    add_engine_options(parser)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from beam_jobs.labels import label_crate
+    from cratedig.view import JobView
+    from pipeline.crate.card import write_card
+    from pipeline.crate.crate import Crate
+    from pipeline.crate.manifest import write_manifest
+
+    crate = Crate.open(args.crate)
+    with engine(args) as work, JobView() as view:
+        run = label_crate(
+            crate,
+            **label_options(args),
+            embedder=args.embedder or crate.embedder_source,
+            device=args.device,
+            engine=work,
+            stage=view.watch,
+            note=view.say,
+        )
+    write_manifest(crate)
+    write_card(crate)
+    print(f"labels {run.name} in {args.crate}; next: cratedig verify {args.crate}, cratedig report {args.crate}")
+    return 0

@@ -1,0 +1,97 @@
+"""`cratedig plan`: which tracks make which shard, fixed before any work."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cratedig.options import add_clip_options, add_command, add_embedder_options, clips_config
+
+if TYPE_CHECKING:
+    from pipeline.config import ClipsConfig
+    from pipeline.crate.crate import Crate
+    from pipeline.source.listing import Listing
+
+__all__ = ["add_parser", "open_plan", "print_dry_run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = add_command(
+        subparsers,
+        "plan",
+        help="list the input and fix which tracks make which shard",
+        about="List the input, order it by stable ids and fix the shards; nothing is decoded. With --dry-run nothing "
+        "is written either: a few tracks are decoded to estimate hours, clips and bytes.",
+        example="  cratedig plan ~/Music --out crates/mine\n  cratedig plan songs.csv --dry-run",
+        run=_run,
+    )
+    parser.add_argument(
+        "input", help="folder, glob, audio file, or CSV/Parquet with path, title, artist, tags, licence"
+    )
+    parser.add_argument("--out", metavar="CRATE", help="folder of the dataset (not needed with --dry-run)")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
+    add_clip_options(parser)
+    add_embedder_options(parser)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from pipeline.errors import BadInput
+
+    config = clips_config(args)
+    if args.dry_run:
+        print_dry_run(args, config)
+        return 0
+    if not args.out:
+        raise BadInput("plan needs --out CRATE, or --dry-run to write nothing")
+    crate = open_plan(args, config)
+    print(f"next: cratedig clips {crate.storage.url}")
+    return 0
+
+
+def open_plan(args: argparse.Namespace, config: ClipsConfig) -> Crate:
+    """List the input and begin its crate, or take up the one that was begun."""
+    from labeling.embedders.embedder import embedder_card
+    from pipeline.crate.crate import Crate
+    from pipeline.source.listing import list_input
+
+    listing = list_input(args.input)
+    card = embedder_card(args.embedder)
+    source = str(Path(args.embedder).resolve()) if Path(args.embedder).is_dir() else args.embedder
+    crate = Crate.create(
+        args.out, listing, config, card, embedder_source=source, tracks_per_shard=args.tracks_per_shard
+    )
+    _print_listing(listing, crate.plan.shards)
+    return crate
+
+
+def print_dry_run(args: argparse.Namespace, config: ClipsConfig) -> None:
+    """What would be done, with an estimate from a few tracks."""
+    from pipeline.crate.plan import shard_count
+    from pipeline.estimate import estimate
+    from pipeline.source.listing import list_input
+
+    listing = list_input(args.input)
+    _print_listing(listing, shard_count(len(listing.tracks), args.tracks_per_shard))
+    found = estimate(listing, config)
+    print(
+        f"estimate from {found.sampled} tracks: {found.hours:.2f} h of audio, {found.clips:,} clips of "
+        f"{config.clip_s:g} s ({found.clips * config.clip_s / 3600:.2f} h), {_size(found.bytes)}"
+    )
+    print(f"about {found.worker_seconds:.0f} s of one worker for decoding and encoding, embedding not counted")
+    for reason, count in sorted(found.rejects.items()):
+        print(f"  left out in the sample: {reason} {count}")
+    print("dry run: nothing was written")
+
+
+def _print_listing(listing: Listing, shards: int) -> None:
+    print(f"input {listing.source}: {len(listing.tracks):,} tracks in {shards:,} shards")
+    if listing.ignored:
+        seen = ", ".join(f"{suffix} {count}" for suffix, count in sorted(listing.ignored.items()))
+        print(f"  not audio by name, ignored: {seen}")
+    if listing.repeated_rows:
+        print(f"  rows that repeat an earlier row, ignored: {listing.repeated_rows}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

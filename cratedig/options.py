@@ -1,0 +1,205 @@
+"""Options that several commands share, and what they come to."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import BadInput
+
+if TYPE_CHECKING:
+    from beam_jobs.engine import Engine
+    from pipeline.config import ClipsConfig
+
+__all__ = [
+    "add_clip_options",
+    "add_command",
+    "add_embedder_options",
+    "add_engine_options",
+    "add_label_options",
+    "clips_config",
+    "engine",
+    "label_options",
+    "slot_files",
+    "warn_of_embedder",
+]
+
+
+def add_command(
+    subparsers: Any, name: str, *, help: str, about: str, example: str, run: Any
+) -> argparse.ArgumentParser:
+    """A subcommand whose help ends with an example."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=help,
+        description=about,
+        epilog=f"example:\n{example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how the work is carried out (nothing here changes a byte of the result)")
+    group.add_argument("--workers", type=int, metavar="N", help="worker processes on this machine (default: its cores)")
+    group.add_argument(
+        "--runner",
+        default="local",
+        metavar="NAME",
+        help="local (default), or a Beam runner: DirectRunner, PortableRunner, FlinkRunner, DataflowRunner, ...",
+    )
+    group.add_argument(
+        "--beam-options",
+        default="",
+        metavar="TEXT",
+        help='Beam\'s own options in one string, e.g. "--job_endpoint=localhost:8099 --environment_type=LOOPBACK"',
+    )
+
+
+def engine(args: argparse.Namespace) -> Engine:
+    from beam_jobs.engine import Engine
+
+    given = {} if args.workers is None else {"workers": args.workers}
+    return Engine(runner=args.runner, beam_options=args.beam_options, **given)
+
+
+def add_embedder_options(parser: argparse.ArgumentParser, default: str | None = "bundled") -> None:
+    group = parser.add_argument_group("embedder")
+    said = default or "the one that the crate was begun with"
+    group.add_argument(
+        "--embedder",
+        default=default,
+        metavar="NAME_OR_PATH",
+        help=f"bundled, a ClapModel folder, ... (default: {said})",
+    )
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+
+
+def add_clip_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("clips")
+    group.add_argument("--clip-seconds", type=float, metavar="S", help="length of a clip (default: 30; mulamcap: 10)")
+    group.add_argument("--clips-per-track", type=int, metavar="N", help="at most so many of a track (default: 6)")
+    group.add_argument(
+        "--short-clip",
+        choices=("reject", "pad"),
+        help="a last piece that is too short: left out (default), or padded with silence",
+    )
+    group.add_argument("--tracks-per-shard", type=int, metavar="N", help="(default: 1 to 32, by the number of tracks)")
+    group.add_argument(
+        "--config",
+        metavar="FILE",
+        help="JSON with any of the clip settings, quality bounds included (docs/settings.md)",
+    )
+
+
+def clips_config(args: argparse.Namespace, *, default_clip_s: float = 30.0) -> ClipsConfig:
+    """Settings from --config, overridden by single options. Raises BadInput for what is not valid."""
+    from pydantic import ValidationError
+
+    from pipeline.config import ClipsConfig
+
+    values: dict[str, Any] = {"clip_s": default_clip_s}
+    if args.config:
+        values |= _json_object(args.config)
+    single = {
+        "clip_s": args.clip_seconds,
+        "clips_per_track": args.clips_per_track,
+        "short_clip": args.short_clip,
+    }
+    values |= {name: value for name, value in single.items() if value is not None}
+    try:
+        return ClipsConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "settings"
+        value = f" = {first['input']!r}" if first["loc"] else ""
+        raise BadInput(f"setting {place}{value}: {first['msg']}; see docs/settings.md") from error
+
+
+def _json_object(path: str) -> dict[str, Any]:
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"--config {path} cannot be read ({error.strerror}); give a JSON file") from error
+    except ValueError as error:
+        raise BadInput(f"--config {path} is not valid JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise BadInput(f"--config {path} holds a {type(value).__name__}; expected a JSON object such as {{}}")
+    return value
+
+
+def add_label_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("labels")
+    group.add_argument(
+        "--profile",
+        default="noise2music",
+        choices=("noise2music", "mulamcap", "curated"),
+        help="noise2music (default): title, tags, 3 long and 6 short captions; mulamcap: 10 s clips, three "
+        "vocabularies; curated: the track's own metadata as one prompt",
+    )
+    group.add_argument(
+        "--vocab",
+        action="append",
+        default=[],
+        metavar="SLOT=FILE",
+        help="vocabulary for llm_lf, rater_lf or rater_sf (default: the bundled one for llm_lf and rater_sf)",
+    )
+    group.add_argument("--k", type=int, default=10, help="candidates a clip and vocabulary (default: 10)")
+    group.add_argument("--seed", type=int, default=0, help="of the draw (default: 0)")
+    group.add_argument(
+        "--draw",
+        default="inverse-frequency",
+        choices=("inverse-frequency", "uniform", "top"),
+        help="inverse-frequency (default, the paper's), or a control",
+    )
+    group.add_argument(
+        "--debias",
+        action="store_true",
+        help="take off each caption's mean similarity first, against hubs (not the paper)",
+    )
+    group.add_argument(
+        "--search",
+        default="exact",
+        choices=("exact", "fast"),
+        help="exact (default), or by FAISS codes for vocabularies of 50,000 captions and more, at a measured recall",
+    )
+    group.add_argument("--name", default="", help="of the label run (default: the profile and a hash of its settings)")
+
+
+def slot_files(options: Sequence[str]) -> dict[str, str]:
+    """The values of --vocab, SLOT=FILE each."""
+    files = {}
+    for given in options:
+        slot, equals, file = given.partition("=")
+        if not (slot and equals and file):
+            raise BadInput(f"--vocab {given!r}: expected SLOT=FILE, such as llm_lf=captions.parquet")
+        files[slot] = file
+    return files
+
+
+def warn_of_embedder(name: str, device: str) -> None:
+    """Check a model before a long run: what must not be used raises, what is doubtful is said."""
+    from labeling.embedders.checks import check_embedder
+    from labeling.embedders.embedder import load_embedder
+
+    for warning in check_embedder(load_embedder(name, device=device)).warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def label_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of `beam_jobs.labels.label_crate`."""
+    return {
+        "profile": args.profile,
+        "vocabularies": slot_files(args.vocab),
+        "k": args.k,
+        "seed": args.seed,
+        "method": args.draw,
+        "debias": args.debias,
+        "search": args.search,
+        "name": args.name,
+    }

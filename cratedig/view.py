@@ -1,0 +1,139 @@
+"""Progress for people: a live line on a terminal, plain lines elsewhere; both read the markers and heartbeats."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from pipeline.crate.shards import read_marker
+from pipeline.progress import read_heartbeats
+
+if TYPE_CHECKING:
+    from beam_jobs.engine import OnTick
+    from beam_jobs.job import ShardJob
+
+__all__ = ["JobView", "duration"]
+
+More = Callable[[Counter[str], float], str]
+
+_PLAIN_EVERY_S = 10.0
+_LIVE_EVERY_S = 0.5
+
+
+class JobView:
+    """Shows one job at a time: shards, clips and clips per second, rejects, time left.
+
+    with JobView() as view:
+        run_job(job, engine, view.watch(job))
+    """
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stderr
+        self._live = self._out.isatty()
+        self._job: ShardJob | None = None
+        self._shown = False
+
+    def __enter__(self) -> JobView:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_line()
+
+    def watch(self, job: ShardJob, more: More = lambda done, seconds: "") -> OnTick:
+        """Begin to show `job`; the result is to be called while it runs, and when it has ended.
+
+        more: what else to say of the counts of the shards done since now, and the seconds that they took.
+        """
+        self._job = job
+        self._state = _JobState(job, more)
+        self._next = 0.0 if self._live else time.monotonic() + _PLAIN_EVERY_S
+        if self._state.skipped:
+            self._write(f"{job.title}: {self._state.skipped} of {job.shard_count} shards are done already")
+        return self._tick
+
+    def _tick(self, ended: bool) -> None:
+        if self._job is None or (time.monotonic() < self._next and not ended):
+            return
+        self._next = time.monotonic() + (_LIVE_EVERY_S if self._live else _PLAIN_EVERY_S)
+        text = self._state.line()
+        if self._live:
+            self._rewrite(text)
+        else:
+            self._write(text)
+        if ended:
+            self._end_line()
+            self._job = None
+
+    def _end_line(self) -> None:
+        if self._shown:
+            self._out.write("\n")
+            self._shown = False
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        self._end_line()
+        self._write(text)
+
+    def _write(self, text: str) -> None:
+        self._out.write(text + "\n")
+        self._out.flush()
+
+    def _rewrite(self, text: str) -> None:
+        self._out.write("\r\x1b[2K" + text)
+        self._out.flush()
+        self._shown = True
+
+
+class _JobState:
+    """What markers and heartbeats say about a job."""
+
+    def __init__(self, job: ShardJob, more: More) -> None:
+        self._job, self._storage, self._more = job, job.storage(), more
+        self._left = set(job.todo())
+        self.todo = len(self._left)
+        self.skipped = job.shard_count - self.todo
+        self._done: Counter[str] = Counter()
+        self._started = time.monotonic()
+
+    def line(self) -> str:
+        """Such as `clips: 12 of 16 shards, 61 clips (8.3/s), 3 rejects, 4 s left`."""
+        finished = {int(name.split("-")[1]) for name in self._storage.list(self._job.folder, ".done.json")}
+        for shard in sorted(self._left & finished):
+            marker = read_marker(self._storage, self._job.folder, shard, self._job.shard_count)
+            if marker is not None:
+                self._left.discard(shard)
+                self._done.update(marker["counts"])
+        working = read_heartbeats(self._storage, self._job.folder).counts
+        seconds = time.monotonic() - self._started
+        known = self._done | working
+        unit = next((unit for unit in ("captions", "songs") if unit in known), "clips")
+        units = self._done[unit] + (working[unit] if self._left else 0)
+        rejects = sum(n for name, n in (self._done + working).items() if name.startswith(("track:", "clip:")))
+        shards = self._job.shard_count - len(self._left)
+        parts = [
+            f"{self._job.title}: {shards} of {self._job.shard_count} shards",
+            f"{units:,} {unit} ({units / max(seconds, 0.1):,.1f}/s)",
+        ]
+        if rejects:
+            parts.append(f"{rejects} rejects")
+        if self._left and len(self._left) < self.todo:
+            parts.append(f"{duration(seconds / (self.todo - len(self._left)) * len(self._left))} left")
+        elif not self._left:
+            parts.append(f"in {duration(seconds)}")
+        return ", ".join(filter(None, [*parts, self._more(self._done, seconds)]))
+
+
+def duration(seconds: float) -> str:
+    """`4 s`, `3 min 20 s`, `5 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

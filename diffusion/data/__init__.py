@@ -1,0 +1,1 @@
+"""From crates to batches."""

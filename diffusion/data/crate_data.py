@@ -1,0 +1,235 @@
+"""One crate and one of its label runs, read row group by row group."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from diffusion.data.text_batch import ClipTexts
+from pipeline.crate.crate import CLIPS, LABELS, Crate
+from pipeline.crate.schema import audio_columns
+from pipeline.crate.shards import part_name, read_marker
+from pipeline.errors import BadInput, CrateMismatch
+from pipeline.ids import hash_u64
+
+__all__ = ["CrateClips", "Group", "Part", "Rows", "Split"]
+
+_HASH_UP_TO_BYTES = 4 << 30
+"""Crates up to this size are compared with their markers' sha256 when they are opened; larger ones by size alone, and
+`cratedig verify` does the rest."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A row group, and which of its rows belong to this use of the crate."""
+
+    shard: int
+    group: int
+    kept: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Everything a split needs to know of a crate without its audio."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def count(self) -> int:
+        return sum(len(part.kept) for part in self.parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """What is trained on, what settings are chosen by, and what is looked at last."""
+
+    train: Rows
+    validation: Rows
+    """The losses in checkpoints, and the demos, are of these."""
+    test: Rows
+
+
+@dataclass(frozen=True)
+class Group:
+    """A row group in memory: still FLAC."""
+
+    clip_ids: list[str]
+    flac: dict[int, Any]
+    """Sample rate in Hz -> an arrow array of FLAC bytes."""
+    texts: list[ClipTexts]
+
+
+class CrateClips:
+    """Clips of a crate with the audio rates and the label run that a stage needs.
+
+    Raises BadInput or CrateMismatch, with the remedy, for a crate that is unfinished, changed, or lacks what is asked.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        rates_hz: Sequence[int],
+        *,
+        labels: str | None = None,
+        text: bool = True,
+        check_hashes: bool | None = None,
+    ) -> None:
+        self.crate = Crate.open(root)
+        self.url = self.crate.storage.url
+        self.clip_s = self.crate.config.clip_s
+        by_rate = {rate: column for column, rate in audio_columns(self.crate.config).items()}
+        if missing := [rate for rate in rates_hz if rate not in by_rate]:
+            raise CrateMismatch(
+                f"{self.url} has audio at {', '.join(map(str, by_rate))} Hz, the stage needs {missing[0]} Hz; "
+                f"mine it again with that rate among its sample rates"
+            )
+        self._columns = {rate: by_rate[rate] for rate in rates_hz}
+        self.crate.require_clips()
+        self.labels = self._choose_labels(labels) if text else None
+        folders = [CLIPS] + ([f"{LABELS}/{self.labels}"] if self.labels else [])
+        self._check_files(folders, check_hashes)
+        run = self.crate.storage.read_json(f"{LABELS}/{self.labels}/run.json") if self.labels else {}
+        self._slots = _slot_kinds(run)
+        self.labels_hash: str | None = run.get("run_hash")
+
+    def split(self, holdout_share: float) -> Split:
+        """By a hash of the track, so that no track is in two parts. What is held out is dealt to validation and test in
+        turn, each of which has at least one track.
+
+        A crate of two tracks holds out one for both; one of a single track is not split: each part is the whole.
+        """
+        tracks = [
+            self._read(CLIPS, shard, group, ["track_id"]).column(0).to_pylist() for shard, group in self._groups()
+        ]
+        ranks = {track: hash_u64("holdout", track) for group in tracks for track in group}
+        if not ranks:
+            raise BadInput(f"{self.url} holds no clip; its input had none that could be used: see its report")
+        ordered = sorted(ranks, key=ranks.__getitem__)
+        wanted = sum(rank < holdout_share * 2.0**64 for rank in ranks.values())
+        held = ordered[: min(max(wanted, 2), len(ordered) - 1)]
+        train = set(ordered[len(held) :])
+        validation, test = set(held[::2]) or train, set(held[1::2] or held) or train
+
+        def rows(chosen: set[str]) -> Rows:
+            parts = []
+            for (shard, group), ids in zip(self._groups(), tracks, strict=True):
+                kept = np.flatnonzero([track in chosen for track in ids]).astype(np.int32)
+                if len(kept):
+                    parts.append(Part(shard, group, kept))
+            return Rows(tuple(parts))
+
+        return Split(train=rows(train), validation=rows(validation), test=rows(test))
+
+    def load(self, part: Part) -> Group:
+        """Read one row group: a slice of the file, its audio not yet decoded."""
+        columns = ["clip_id", *(f"{column}.bytes" for column in self._columns.values())]
+        table = self._read(CLIPS, part.shard, part.group, columns)
+        ids = table.column("clip_id").to_pylist()
+        flac = {rate: table.column(column).combine_chunks().field("bytes") for rate, column in self._columns.items()}
+        return Group(ids, flac, self._texts(part.shard, part.group, ids) if self.labels else [ClipTexts()] * len(ids))
+
+    def all_texts(self) -> Iterator[ClipTexts]:
+        """Of every clip, without touching audio: what a sidecar has to hold."""
+        for shard, group in self._groups():
+            ids = self._read(CLIPS, shard, group, ["clip_id"]).column(0).to_pylist()
+            yield from self._texts(shard, group, ids)
+
+    def _texts(self, shard: int, group: int, ids: list[str]) -> list[ClipTexts]:
+        folder = f"{LABELS}/{self.labels}"
+        rows = self._read(folder, shard, group, None).to_pylist()
+        if [row["clip_id"] for row in rows] != ids:
+            raise CrateMismatch(
+                f"{self.url}/{part_name(folder, shard, self.crate.plan.shards)} does not have the clips of its shard "
+                f"in their order; label it again: cratedig label {self.url}"
+            )
+        return [self._texts_of(row) for row in rows]
+
+    def _texts_of(self, row: dict[str, Any]) -> ClipTexts:
+        chosen = {kind: [label["text"] for name, k in self._slots.items() if k == kind for label in row.get(name) or ()]
+                  for kind in ("long", "short")}  # fmt: skip
+        return ClipTexts(
+            long=tuple(chosen["long"]),
+            short=(*(row.get("metadata") or ()), *chosen["short"]),
+            prompt=row.get("prompt") or "",
+        )
+
+    def _groups(self) -> list[tuple[int, int]]:
+        if not hasattr(self, "_all_groups"):
+            count = [self._file(CLIPS, shard).num_row_groups for shard in self.crate.shards]
+            self._all_groups = [(s, g) for s, groups in enumerate(count) for g in range(groups)]
+        return self._all_groups
+
+    def _read(self, folder: str, shard: int, group: int, columns: list[str] | None) -> Any:
+        return self._file(folder, shard).read_row_group(group, columns=columns, use_threads=False)
+
+    def _file(self, folder: str, shard: int) -> Any:
+        name = part_name(folder, shard, self.crate.plan.shards)
+        storage = self.crate.storage
+        try:
+            return pq.ParquetFile(storage.path(name), filesystem=storage.fs)
+        except (OSError, ValueError) as error:
+            raise CrateMismatch(
+                f"{self.url}/{name} cannot be read ({error}); run `cratedig verify {self.url}`"
+            ) from error
+
+    def _choose_labels(self, labels: str | None) -> str:
+        storage = self.crate.storage
+        found = [n for n in storage.list(LABELS) if storage.exists(f"{LABELS}/{n}/run.json")]
+        if not found:
+            raise BadInput(
+                f"{self.url} has no labels, and this stage trains on text; make them: cratedig label {self.url}"
+            )
+        if labels is None and len(found) > 1:
+            raise BadInput(f"{self.url} has the label runs {', '.join(found)}; choose one: --labels {found[0]}")
+        if labels is not None and labels not in found:
+            raise BadInput(f"{self.url} has no label run {labels!r}; there are: {', '.join(found)}")
+        return labels or found[0]
+
+    def _maker(self, folder: str) -> str:
+        """The command that writes a folder's shards."""
+        if folder == CLIPS:
+            return f"cratedig clips {self.url}"
+        return f"cratedig label {self.url} --name {folder.rpartition('/')[2]}"
+
+    def _check_files(self, folders: list[str], check_hashes: bool | None) -> None:
+        """Every shard finished and as its marker says: missing and changed files are named."""
+        storage, count = self.crate.storage, self.crate.plan.shards
+        wanted: dict[str, dict[str, Any]] = {}
+        for folder in folders:
+            for shard in self.crate.shards:
+                marker = read_marker(storage, folder, shard, count)
+                if marker is None:
+                    raise CrateMismatch(
+                        f"{self.url}/{part_name(folder, shard, count)} was never finished (no marker); "
+                        f"finish it: {self._maker(folder)}"
+                    )
+                name = part_name(folder, shard, count)
+                wanted[name] = marker["files"][name]
+        total = sum(file["bytes"] for file in wanted.values())
+        hashes = total <= _HASH_UP_TO_BYTES if check_hashes is None else check_hashes
+        for name, file in wanted.items():
+            if not storage.exists(name):
+                raise CrateMismatch(
+                    f"{self.url}/{name} is missing; restore it, or make it again: {self._maker(folder)}"
+                )
+            if storage.size(name) != file["bytes"] or (hashes and storage.sha256(name) != file["sha256"]):
+                raise CrateMismatch(
+                    f"{self.url}/{name} was changed after it was written; delete it and make it again: "
+                    f"{self._maker(folder)}"
+                )
+
+
+def _slot_kinds(run: dict[str, Any]) -> dict[str, str]:
+    """Slot name -> long or short, in the order of the run's description."""
+    slots = run.get("slots", {})
+    kinds = {name: (value if isinstance(value, str) else value.get("kind")) for name, value in slots.items()}
+    for name, kind in kinds.items():
+        if kind not in ("long", "short"):
+            raise CrateMismatch(f"label slot {name!r} is of kind {kind!r}; expected long or short")
+    return kinds

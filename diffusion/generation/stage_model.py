@@ -1,0 +1,138 @@
+"""A trained stage that can be sampled: its averaged weights, and everything its checkpoint says about it.
+
+B batch, C channels, T time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from diffusion.data.batch import network_condition, waveform_condition
+from diffusion.data.text_source import TextSource
+from diffusion.model.checkpoint import read_checkpoint
+from diffusion.model.config import SamplingConfig, StageConfig
+from diffusion.model.unet import UNet
+from diffusion.process.augment import add_noise
+from diffusion.process.diffused import from_diffused
+from diffusion.process.noise import noise_from_velocity, noise_schedule
+from diffusion.process.sampler import Denoiser, batch_noise, clip_estimate, guided, sample
+from diffusion.process.steps import step_times
+from diffusion.process.whiten import fit_mel
+from pipeline.errors import BadInput
+from pipeline.ids import hash_u64
+
+__all__ = ["StageModel"]
+
+
+@dataclass(frozen=True)
+class StageModel:
+    """One stage, ready to sample."""
+
+    config: StageConfig
+    model: UNet
+    text_encoder: dict[str, Any] | None
+    """The card of the encoder it was trained with."""
+    encoder_source: str
+    step: int
+    folder: Path
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device | str = "cpu", *, compile: bool = False) -> StageModel:
+        """From a checkpoint's folder, or a stage's, of which the latest checkpoint is taken."""
+        checkpoint = read_checkpoint(path)
+        config = checkpoint.config.stage
+        with torch.device("meta"):
+            model = UNet(config.unet)
+        tensors = checkpoint.tensors("ema")
+        try:
+            model.load_state_dict(tensors, assign=True)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise BadInput(f"{checkpoint.folder} does not fit its own configuration ({reason}); use another") from error
+        dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+        model = model.to(device, dtype).eval().requires_grad_(False)
+        if compile:
+            model.compile_levels()
+        source = checkpoint.config.text_encoder
+        return cls(config, model, checkpoint.text_encoder, source, checkpoint.step, checkpoint.folder)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        seeds: Sequence[int],
+        seconds: float,
+        *,
+        texts: Sequence[str] | None = None,
+        text_source: TextSource | None = None,
+        condition: Tensor | None = None,
+        sampling: SamplingConfig | None = None,
+        on_step: Callable[[int], None] | None = None,
+    ) -> Tensor:
+        """(B, C, T): waveforms in [-1, 1] at the target's rate, or log-mel.
+
+        A sample depends on its seed, text and condition alone, not on the others of its batch. `condition` is the
+        lower stage's waveform (B, T) at this stage's condition rate, or the mel (B, 80, F).
+        """
+        config, settings = self.config, sampling or self.config.sampling
+        weight = next(self.model.parameters())
+        device = weight.device
+        schedule = noise_schedule(config.noise)
+        given: dict[str, Tensor] = {}
+        known: Tensor | None = None
+        if condition is not None:
+            known = condition.to(device) if config.uses_mel else waveform_condition(condition.to(device), config)
+            value = network_condition(known, config)
+            if config.unet.augmentation_embedding:
+                level_B = torch.full((len(seeds),), settings.augmentation_t, device=device)
+                given["augmentation_t_B"] = level_B
+                if settings.augmentation_t > 0:
+                    keys = [hash_u64("augmentation", config.stage, seed) >> 1 for seed in seeds]
+                    noise = batch_noise(keys, tuple(value.shape[1:]), device)()
+                    value = add_noise(value, level_B, noise, schedule)
+            given["aligned_BCT" if config.uses_mel else "stacked_BCT"] = value
+        if config.uses_text and texts is not None and text_source is not None:
+            given["text_BLW"], given["text_mask_BL"] = text_source.batch(texts, device)
+        shape = (config.unet.signal_channels, config.length(seconds))
+        keys = [hash_u64("sample", config.stage, seed) >> 1 for seed in seeds]
+        draw_noise = batch_noise(keys, shape, device)
+        mixed = device.type == "cuda" and weight.dtype == torch.float32  # a model still in training
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=mixed):
+            clean_BCT = sample(
+                self.denoiser(given, settings.guidance),
+                draw_noise(),
+                step_times(config.stage, settings.schedule, settings.steps),
+                schedule,
+                draw_noise=draw_noise,
+                gamma=settings.gamma,
+                clip=clip_estimate(settings.clip, settings.clip_percentile, config.clip_limit),
+                on_step=on_step,
+            )
+        made_BCT = from_diffused(clean_BCT, known, config)
+        if config.uses_mel and config.mel and known is not None and settings.mel_fits:
+            made_BCT = fit_mel(made_BCT[:, 0], known, config.mel, settings.mel_fits)[:, None]
+        return made_BCT
+
+    def denoiser(self, given: dict[str, Tensor], guidance: float) -> Denoiser:
+        """The network with its conditions; with text and a guidance other than 1, both halves in one pass."""
+        schedule = noise_schedule(self.config.noise)
+
+        def noise(x: Tensor, t_B: Tensor, predicted: Tensor) -> Tensor:
+            if self.config.predicts == "noise":
+                return predicted
+            return noise_from_velocity(x, predicted, t_B, schedule)
+
+        def plain(x: Tensor, t_B: Tensor) -> Tensor:
+            return noise(x, t_B, cast(Tensor, self.model(x, t_B, **given)).float())
+
+        def pair(x: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
+            both = self.model(x, t_B, guidance_pair=True, **given).float()
+            with_text, without_text = both.chunk(2)
+            return noise(x, t_B, with_text), noise(x, t_B, without_text)
+
+        return guided(pair, guidance) if "text_BLW" in given and guidance != 1 else plain

@@ -1,0 +1,1 @@
+"""The U-Net, the five stages, and a model on disk."""

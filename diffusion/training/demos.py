@@ -1,0 +1,136 @@
+"""What a stage sounds like while it trains: from true conditions, and from its own cascade, so that the stage at fault
+can be heard.
+
+    demos/step-00020000/0-truth.wav         the held-out clip
+    demos/step-00020000/0-from-truth.wav    this stage, given the true condition (or the clip's own words)
+    demos/step-00020000/0-end-to-end.wav    this stage, given what the stages below it in the run made of the words
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffusion.data.batch import mel_condition
+from diffusion.data.example import GRID_HZ, MARGIN_FRAMES, Example
+from diffusion.data.text_encoder import load_text_encoder
+from diffusion.data.text_source import TextSource
+from diffusion.generation.cascade import CASCADES
+from diffusion.generation.stage_model import StageModel
+from diffusion.generation.wav import write_wav
+from diffusion.model.config import StageConfig, StageName
+from diffusion.process.mel import mel_filters
+from diffusion.training.trainer import Trainer
+from pipeline.errors import CratedigError
+
+__all__ = ["griffin_lim", "make_demos", "true_condition", "truth"]
+
+
+def make_demos(trainer: Trainer, run: Path) -> list[Path]:
+    """Sample the averaged model on held-out clips; `run` is where the other stages may lie. Main process only."""
+    if not trainer.accelerator.is_main_process:
+        return []
+    stage, config = trainer.stage, trainer.config
+    examples = [trainer.held_out.example(i) for i in range(config.demo_clips)]
+    folder = trainer.out / "demos" / f"step-{trainer.step:08d}"
+    model = trainer.averaged_model.eval()
+    ours = StageModel(stage, model, None, config.text_encoder, trainer.step, folder)
+    seeds = list(range(config.demo_clips))
+    texts = None
+    if trainer.text is not None:
+        texts = [trainer.text.draw(example.texts, example.text_uniform) or "music" for example in examples]
+    made = {"truth": truth(examples, stage)}
+    given = {"texts": texts, "text_source": trainer.text}
+    condition = true_condition(examples, stage)
+    made["from-truth"] = ours.generate(seeds, stage.train_s, condition=condition, **given)  # type: ignore[arg-type]
+    lower = _from_below(trainer, run, seeds, examples) if condition is not None else None
+    if lower is not None:
+        made["end-to-end"] = ours.generate(seeds, stage.train_s, condition=lower, **given)  # type: ignore[arg-type]
+    paths = []
+    for name, value in made.items():
+        for i, audio in enumerate(_audible(value, stage)):
+            path = folder / f"{i}-{name}.wav"
+            settings = {"stage": stage.stage, "step": trainer.step, "clip_id": examples[i].clip_id}
+            write_wav(path, audio, stage.target_rate_hz, {**settings, **({"prompt": texts[i]} if texts else {})})
+            trainer.log.audio(f"{name}/{i}", audio, stage.target_rate_hz, trainer.step)
+            paths.append(path)
+    return paths
+
+
+def _from_below(trainer: Trainer, run: Path, seeds: list[int], examples: list[Example]) -> Tensor | None:
+    """What the stage below makes of the clips' words; None where the run has none that fits, which is said."""
+    stage = trainer.stage
+    below: StageName = "waveform-generator"
+    if stage.uses_mel:
+        below = "spectrogram-generator"
+    elif stage.stage == "super-resolution":
+        below = CASCADES["waveform"][1]
+    if not (run / below / "checkpoints").is_dir():
+        return None
+    try:
+        generator = StageModel.load(run / CASCADES["spectrogram" if stage.uses_mel else "waveform"][0])
+        encoder = load_text_encoder(generator.encoder_source)
+        encoder.card.refuse_other(generator.text_encoder or {}, str(generator.folder))
+        text = TextSource(encoder, generator.config.token_limit)
+        texts = [text.draw(example.texts, example.text_uniform) or "music" for example in examples]
+        seconds = stage.train_s
+        made = generator.generate(seeds, seconds, texts=texts, text_source=text)
+        if stage.stage == "super-resolution":
+            middle = StageModel.load(run / below)
+            made = middle.generate(seeds, seconds, texts=texts, text_source=text, condition=made[:, 0])
+    except CratedigError as error:
+        print(f"no end-to-end demo: {error}", flush=True)
+        return None
+    return made if stage.uses_mel else made[:, 0]
+
+
+def true_condition(examples: list[Example], stage: StageConfig) -> Tensor | None:
+    """What the stage below would have made, taken from the clips themselves; None for a generator."""
+    if stage.uses_mel:
+        audio = torch.from_numpy(np.stack([example.target for example in examples]))
+        return mel_condition(audio, stage)[..., MARGIN_FRAMES:-MARGIN_FRAMES]
+    if stage.condition_rate_hz is None:
+        return None
+    margin = MARGIN_FRAMES * stage.condition_rate_hz // GRID_HZ
+    return torch.from_numpy(np.stack([e.condition[margin:-margin] for e in examples if e.condition is not None]))
+
+
+def truth(examples: list[Example], stage: StageConfig) -> Tensor:
+    """What the stage should make, (B, C, T)."""
+    audio = torch.from_numpy(np.stack([example.target for example in examples]))
+    if stage.makes_mel:
+        return mel_condition(audio, stage)[..., MARGIN_FRAMES:-MARGIN_FRAMES]
+    margin = MARGIN_FRAMES * stage.target_rate_hz // GRID_HZ
+    return audio[:, None, margin:-margin]
+
+
+def _audible(value_BCT: Tensor, stage: StageConfig) -> list[NDArray[np.float32]]:
+    """Waveforms as they are; a mel by Griffin-Lim, which is rough but needs no other stage."""
+    arrays: NDArray[np.float32] = value_BCT.float().cpu().numpy()
+    if not stage.makes_mel or stage.mel is None:
+        return list(arrays[:, 0])
+    return [griffin_lim(mel, stage) for mel in arrays]
+
+
+def griffin_lim(mel: NDArray[np.float32], stage: StageConfig, iterations: int = 32) -> NDArray[np.float32]:
+    """A waveform with about this log-mel, by librosa."""
+    import librosa
+
+    config = stage.mel
+    assert config is not None
+    frames = mel.shape[1]
+    mel = np.pad(mel, ((0, 0), (0, 1)), mode="edge")  # the centred frame beyond the end, which the mel leaves out
+    decibels = (mel + 1) / 2 * (config.ceiling_db - config.floor_db) + config.floor_db
+    window_sum = np.hanning(config.window + 1)[:-1].sum()
+    power = 10 ** (decibels / 10) * window_sum**2
+    spread = np.linalg.pinv(mel_filters(config)) @ power
+    magnitude = np.sqrt(np.maximum(spread, 1e-12)).astype(np.float32)
+    audio: NDArray[np.float32] = librosa.griffinlim(
+        magnitude, n_iter=iterations, hop_length=config.hop, win_length=config.window, n_fft=config.fft,
+        length=frames * config.hop, random_state=0,
+    )  # fmt: skip
+    return audio.astype(np.float32)

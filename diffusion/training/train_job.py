@@ -1,0 +1,197 @@
+"""One stage trained from crates: opens the data, takes up what was begun, refuses what does not belong together."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffusion.data.crate_data import CrateClips
+from diffusion.data.example import audio_needed
+from diffusion.data.loader import ClipLoader, ClipSource
+from diffusion.data.sidecar import Sidecar, sidecar_folder, write_sidecar
+from diffusion.data.text_batch import text_batch
+from diffusion.data.text_encoder import TextEncoder, load_text_encoder
+from diffusion.data.text_source import TextSource
+from diffusion.model.checkpoint import Checkpoint, latest_checkpoint, read_checkpoint
+from diffusion.model.config import TrainConfig
+from diffusion.training.trainer import Trainer
+from pipeline.errors import BadInput
+
+__all__ = ["CrateUse", "TrainData", "open_data", "train_stage"]
+
+_MAY_CHANGE = {
+    "total_steps", "device_batch", "compile", "gradient_checkpointing", "checkpoint_every", "keep_checkpoints",
+    "demo_every", "demo_clips", "log_every", "loader_threads", "prefetch_batches", "loss_limit",
+}  # fmt: skip
+"""Settings that a resumed run may have otherwise: they move no bit of a step, or only its rounding."""
+_HELD_OUT_SEED = 1
+
+
+@dataclass(frozen=True)
+class CrateUse:
+    """A crate to train on."""
+
+    path: Path
+    weight: float = 1.0
+    labels: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainData:
+    """Everything a trainer reads."""
+
+    train: ClipLoader
+    held_out: ClipLoader
+    text: TextSource | None
+    about: list[dict[str, Any]]
+    """For the checkpoint: which crates, which labels, which weights."""
+
+
+def open_data(
+    config: TrainConfig,
+    crates: Sequence[CrateUse],
+    *,
+    encoder: TextEncoder | None,
+    encode_text: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> TrainData:
+    """Crates, their label runs and sidecars, split into train and held out."""
+    stage = config.stage
+    rates = audio_needed(stage).rates_hz
+    train, held, about, sidecars = [], [], [], []
+    for use in crates:
+        clips = CrateClips(use.path, rates, labels=use.labels, text=stage.uses_text)
+        split = clips.split(config.holdout_share)
+        train.append(ClipSource(clips, split.train, use.weight))
+        held.append(ClipSource(clips, split.validation, use.weight))
+        about.append(
+            {
+                "crate": clips.crate.clips_hash,
+                "labels": clips.labels_hash,
+                "clips": split.train.count,
+                "weight": use.weight,
+            }
+        )
+        if encoder is not None and clips.labels is not None and clips.crate.storage.is_local:
+            limit = min(stage.token_limit, encoder.most_tokens or stage.token_limit)
+            folder = sidecar_folder(use.path, clips.labels, encoder.card, limit)
+            if encode_text and not (folder / "sidecar.json").is_file() and _rank() == 0:
+                count = write_sidecar(folder, _texts(clips, encoder, limit), encoder, limit)
+                say(f"encoded {count} texts of {use.path} with {encoder.card.name} into {folder}")
+            while encode_text and not (folder / "sidecar.json").is_file():
+                time.sleep(1.0)  # the first rank is at it
+            if (folder / "sidecar.json").is_file():
+                sidecars.append(Sidecar(folder, encoder.card, limit))
+    options: dict[str, Any] = {
+        "window": config.window_row_groups,
+        "threads": config.loader_threads,
+        "prefetch": config.prefetch_batches,
+    }
+    return TrainData(
+        train=ClipLoader(train, stage, seed=config.seed, text_drop=config.text_drop, **options),
+        held_out=ClipLoader(held, stage, seed=_HELD_OUT_SEED, text_drop=0.0, **options),
+        text=TextSource(encoder, stage.token_limit, sidecars) if encoder is not None else None,
+        about=about,
+    )
+
+
+def _texts(clips: CrateClips, encoder: TextEncoder, limit: int) -> Iterator[str]:
+    """Every element of every clip's text batch."""
+    for known in clips.all_texts():
+        yield from text_batch(known, encoder.token_ends, limit)
+
+
+def train_stage(
+    config: TrainConfig,
+    crates: Sequence[CrateUse],
+    out: Path,
+    *,
+    encode_text: bool = False,
+    cpu: bool = False,
+    wandb: bool = False,
+    on_checkpoint: Callable[[Trainer], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Trainer | None:
+    """Train, or continue, the stage in `out`. None where it was finished before."""
+    if not crates:
+        raise BadInput("no crate to train on; give at least one: --crate CRATE")
+    encoder: TextEncoder | None = None
+    if config.stage.uses_text:
+        encoder = load_text_encoder(config.text_encoder, device=_device(cpu))
+        config = config.with_changes(stage=config.stage.with_text_width(encoder.card.width))
+    resume = _begun(out, config, encoder)
+    if resume is not None and resume.step >= config.total_steps:
+        say(f"{config.stage.stage}: all {resume.step} steps are done ({resume.folder})")
+        return None
+    data = open_data(config, crates, encoder=encoder, encode_text=encode_text, say=say)
+    if resume is not None:
+        if resume.data != data.about:
+            raise BadInput(
+                f"{resume.folder} was trained on other data ({_difference(resume.data, data.about)}); give the same "
+                "crates, labels and weights to continue it, or another --out"
+            )
+        say(f"{config.stage.stage}: continues at step {resume.step} from {resume.folder}")
+    if _rank() == 0:
+        _sweep(out / "checkpoints")
+    trainer = Trainer(
+        config, data.train, data.held_out, data.text, out, data=data.about, resume=resume, cpu=cpu, wandb=wandb
+    )
+    if resume is None:
+        say(f"{config.stage.stage}: {data.train.order.clips} clips to train on, {data.held_out.order.clips} held out")
+    trainer.run(on_checkpoint=on_checkpoint)
+    return trainer
+
+
+def _begun(out: Path, config: TrainConfig, encoder: TextEncoder | None) -> Checkpoint | None:
+    latest = latest_checkpoint(out / "checkpoints")
+    if latest is None:
+        return None
+    found = read_checkpoint(latest)
+    if found.config.stage.stage != config.stage.stage:
+        raise BadInput(f"{out} holds a training of {found.config.stage.stage}, not of {config.stage.stage}; "
+                       "give another --out")  # fmt: skip
+    if encoder is not None and found.text_encoder is not None:
+        encoder.card.refuse_other(found.text_encoder, str(found.folder))
+    old, new = found.config.model_dump(), config.model_dump()
+    for name in new:
+        if name not in _MAY_CHANGE and old[name] != new[name]:
+            raise BadInput(
+                f"{found.folder} was trained with other settings ({_difference(old[name], new[name], name)}); continue "
+                "it with the same ones, or give another --out"
+            )
+    return found
+
+
+def _difference(old: Any, new: Any, name: str = "") -> str:
+    """The first place where two settings differ, as `a.b: old, now new`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in new:
+            if old.get(key) != new[key]:
+                return _difference(old.get(key), new[key], f"{name}.{key}".strip("."))
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for i, (a, b) in enumerate(zip(old, new, strict=True)):
+            if a != b:
+                return _difference(a, b, f"{name}[{i}]")
+    return f"{name}: {old!r}, now {new!r}"
+
+
+def _sweep(checkpoints: Path) -> None:
+    """What a killed writer left."""
+    for path in checkpoints.glob(".tmp-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _rank() -> int:
+    """As torchrun and accelerate set it; there is no process group yet."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def _device(cpu: bool) -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() and not cpu else "cpu"

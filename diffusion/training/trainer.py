@@ -1,0 +1,322 @@
+"""Training one stage. A step is a function of its number, the configuration and the data: see `step_positions`.
+
+B batch, C channels, T time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from diffusion.data.batch import Batch, make_batch
+from diffusion.data.example import Example
+from diffusion.data.loader import ClipLoader, one_ahead
+from diffusion.data.text_source import TextSource
+from diffusion.model.checkpoint import Checkpoint, save_checkpoint
+from diffusion.model.config import StageConfig, TrainConfig
+from diffusion.model.unet import UNet
+from diffusion.process.augment import add_noise
+from diffusion.process.noise import noise_schedule
+from diffusion.training.run_log import RunLog
+from pipeline.errors import RunFailed
+
+__all__ = ["Stopped", "Trainer", "loss_of", "step_positions"]
+
+_NAMED_CLIPS = 16
+_PATIENCE = timedelta(hours=2)
+"""How long the other ranks wait while the main process writes a checkpoint and samples demos."""
+
+
+def step_positions(step: int, config: TrainConfig, rank: int, world: int) -> list[list[int]]:
+    """The stream positions that this rank takes at a step, one list for each accumulated batch.
+
+    All ranks together take [step x G, (step + 1) x G): the same clips whatever the number of ranks.
+    """
+    together = config.device_batch * world
+    return [
+        list(range(start + rank * config.device_batch, start + (rank + 1) * config.device_batch))
+        for start in range(step * config.global_batch, (step + 1) * config.global_batch, together)
+    ]
+
+
+def loss_of(model: Callable[..., Tensor], batch: Batch, config: StageConfig, *, of_noise: bool = False) -> Tensor:
+    """w_t |eps(x_t) - eps|^2, averaged over elements and samples (PAPER eq. 1): 1 for a model that says nothing.
+
+    Of a network that predicts the velocity, the error of that; `of_noise` makes it that of the noise all the same.
+    """
+    schedule = noise_schedule(config.noise)
+    alpha_B, sigma_B = schedule.alpha_sigma(batch.t_B)
+    noisy_BCT = add_noise(batch.clean_BCT, batch.t_B, batch.noise_BCT, schedule)
+    predicted_BCT = model(noisy_BCT, batch.t_B, **batch.conditions)
+    wanted_BCT = batch.noise_BCT
+    if config.predicts == "velocity":
+        wanted_BCT = alpha_B[:, None, None] * batch.noise_BCT - sigma_B[:, None, None] * batch.clean_BCT
+    loss_B = (predicted_BCT.float() - wanted_BCT).square().mean(dim=(1, 2))
+    if of_noise and config.predicts == "velocity":
+        loss_B = loss_B * alpha_B.square()  # noise = sigma x_t + alpha v
+    if config.loss_weight == "sigma2":
+        loss_B = loss_B * sigma_B.square()
+    return loss_B.mean()
+
+
+class Stopped(Exception):
+    """Asked to stop by a signal; a checkpoint of the last step was written."""
+
+
+@dataclass
+class _Flag:
+    raised: bool = False
+
+
+class Trainer:
+    """Model, optimizer, average and data of one stage, from step 0 or from a checkpoint."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        loader: ClipLoader,
+        held_out: ClipLoader,
+        text: TextSource | None,
+        out: Path,
+        *,
+        data: list[dict[str, Any]],
+        resume: Checkpoint | None = None,
+        cpu: bool = False,
+        wandb: bool = False,
+    ) -> None:
+        from accelerate import Accelerator, InitProcessGroupKwargs
+
+        self.config, self.stage = config, config.stage
+        self.loader, self.held_out, self.text = loader, held_out, text
+        self.out, self.data = out, data
+        trackers = ["tensorboard", *(["wandb"] if wandb else [])]
+        self.accelerator = Accelerator(
+            cpu=cpu,
+            mixed_precision="bf16" if config.precision == "bf16" else "no",
+            gradient_accumulation_steps=1,  # replaced below, when the number of ranks is known
+            log_with=trackers,
+            project_dir=str(out),
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+        )
+        world = self.accelerator.num_processes
+        if config.global_batch % (config.device_batch * world):
+            raise RunFailed(
+                f"a global batch of {config.global_batch} cannot be shared by {world} processes of device batch "
+                f"{config.device_batch}; make it a multiple of {config.device_batch * world}"
+            )
+        self.accelerator.gradient_accumulation_steps = config.global_batch // (config.device_batch * world)
+        torch.manual_seed(config.seed)
+        model = UNet(self.stage.unet, gradient_checkpointing=config.gradient_checkpointing)
+        self.ema = AveragedModel(model, multi_avg_fn=_average(config))
+        self.step = 0
+        if resume is not None:
+            self.step = resume.step
+            model.load_state_dict(resume.tensors("model"))
+            self.ema.module.load_state_dict(resume.tensors("ema"))
+            self.ema.n_averaged.fill_(resume.step)
+        optimizer = torch.optim.Adam(
+            model.parameters(),
+            lr=config.peak_lr,
+            betas=config.adam_betas,
+            eps=config.adam_eps,
+            weight_decay=config.weight_decay,
+            fused=self.accelerator.device.type == "cuda",
+        )
+        if config.compile:
+            model.compile_levels()
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.ema.to(self.accelerator.device)
+        if resume is not None:
+            self._load_optimizer(resume.tensors("optimizer"))
+        self.log = RunLog(out, self.accelerator, self.step, config)
+
+    @property
+    def plain_model(self) -> UNet:
+        return cast(UNet, self.accelerator.unwrap_model(self.model, keep_torch_compile=False))
+
+    @property
+    def averaged_model(self) -> UNet:
+        return cast(UNet, self.ema.module)
+
+    def run(self, *, on_checkpoint: Callable[[Trainer], None] = lambda _: None) -> None:
+        """Train to the configuration's last step. Raises Stopped on SIGINT or SIGTERM, RunFailed on a bad loss."""
+        config, rank, world = self.config, self.accelerator.process_index, self.accelerator.num_processes
+        positions = (
+            p for step in range(self.step, config.total_steps) for p in step_positions(step, config, rank, world)
+        )
+        with (
+            _signals() as stop,
+            self.log,
+            contextlib.closing(one_ahead(self.loader.batches(positions), self._batch)) as batches,
+        ):
+            while self.step < config.total_steps:
+                started = time.perf_counter()
+                loss, norm = self._step(batches)
+                self.log.step(self.step, loss, norm, config.learning_rate(self.step), time.perf_counter() - started)
+                self.step += 1
+                stopped = self._any(stop.raised)
+                if stopped or self.step == config.total_steps or self.step % config.checkpoint_every == 0:
+                    self.save()
+                    on_checkpoint(self)
+                if stopped and self.step < config.total_steps:
+                    raise Stopped
+
+    def save(self) -> None:
+        """Losses of the held-out clips, then the checkpoint. Only the main process writes."""
+        held_out = {
+            "model": self.held_out_loss(self.model),
+            "ema": self.held_out_loss(self.ema),
+            "start": self.held_out_loss(_SaysNothing()),  # the exit convolution begins at zero
+            "zero": self.held_out_loss(_SaysNothing(), predicts="noise"),
+        }
+        self.log.held_out(self.step, held_out)
+        if self.accelerator.is_main_process:
+            save_checkpoint(
+                self.out / "checkpoints",
+                self.step,
+                self.config,
+                {
+                    "model": self.plain_model.state_dict(),
+                    "ema": self.averaged_model.state_dict(),
+                    "optimizer": self._optimizer_tensors(),
+                },
+                text_encoder=self.text.encoder.card.as_dict() if self.text else None,
+                data=self.data,
+                keep=self.config.keep_checkpoints,
+                extra={"held_out_loss": held_out},
+            )
+        self.accelerator.wait_for_everyone()
+
+    @torch.no_grad()
+    def held_out_loss(self, model: nn.Module, batches: int = 4, *, predicts: str | None = None) -> float:
+        """Mean error of the noise, over the same clips, times and noise each time, so that two checkpoints can be
+        compared. `predicts` is what `model` gives, where it is not what the stage's network gives."""
+        size = min(self.config.device_batch, 8)
+        stage = self.stage.model_copy(update={"predicts": predicts or self.stage.predicts})
+        training = model.training
+        model.eval()
+        total = 0.0
+        for b in range(batches):
+            batch = self._batch([self.held_out.example(b * size + i) for i in range(size)])
+            total += float(loss_of(model, batch, stage, of_noise=True))
+        model.train(training)
+        return total / batches
+
+    def _step(self, batches: Iterator[Batch]) -> tuple[float, float]:
+        config = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate(self.step)
+        losses, clip_ids = [], []
+        norm: Tensor | float = 0.0
+        for _ in range(self.accelerator.gradient_accumulation_steps):
+            batch = next(batches)
+            clip_ids += batch.clip_ids
+            with self.accelerator.accumulate(self.model):
+                loss = loss_of(self.model, batch, self.stage)
+                self.accelerator.backward(loss)
+                losses.append(loss.detach())
+                if self.accelerator.sync_gradients:
+                    norm = self.accelerator.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
+                    mean = cast(Tensor, self.accelerator.reduce(torch.stack(losses).mean(), reduction="mean"))
+                    self._refuse_bad(float(mean), float(norm), clip_ids)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+        self.ema.update_parameters(self.plain_model)
+        return float(mean), float(norm)
+
+    def _refuse_bad(self, loss: float, norm: float, clip_ids: list[str]) -> None:
+        """Before the optimizer is touched: the last checkpoint stays good."""
+        if math.isfinite(loss) and math.isfinite(norm) and loss <= self.config.loss_limit:
+            return
+        from diffusion.model.checkpoint import latest_checkpoint
+
+        last = latest_checkpoint(self.out / "checkpoints")
+        named = ", ".join(clip_ids[:_NAMED_CLIPS]) + (", ..." if len(clip_ids) > _NAMED_CLIPS else "")
+        self.log.failed(self.step, loss, norm, clip_ids)
+        raise RunFailed(
+            f"step {self.step}: loss {loss:g}, gradient norm {norm:g}; expected finite and a loss below "
+            f"{self.config.loss_limit:g}. Clips of this batch: {named} (all in {self.out / 'failed-step.json'}). "
+            f"Last good checkpoint: {last or 'none yet'}. Lower --lr, or leave these clips out"
+        )
+
+    def _batch(self, examples: Sequence[Example]) -> Batch:
+        return make_batch(examples, self.stage, self.text, self.accelerator.device)
+
+    def _any(self, flag: bool) -> bool:
+        """Whether any rank raised the flag, so that all stop at the same step."""
+        if self.accelerator.num_processes == 1:
+            return flag
+        raised = torch.tensor(float(flag), device=self.accelerator.device)
+        return bool(cast(Tensor, self.accelerator.reduce(raised, reduction="sum")) > 0)
+
+    def _optimizer_tensors(self) -> dict[str, Tensor]:
+        state = self.optimizer.state
+        return {
+            f"{moment}.{name}": state[parameter][moment]
+            for name, parameter in self.plain_model.named_parameters()
+            for moment in ("exp_avg", "exp_avg_sq")
+            if parameter in state
+        }
+
+    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        plain = self.optimizer.optimizer
+        fused = plain.defaults["fused"]
+        for name, parameter in self.plain_model.named_parameters():
+            if f"exp_avg.{name}" not in tensors:
+                continue
+            plain.state[parameter] = {
+                "step": torch.tensor(float(self.step), device=parameter.device if fused else "cpu"),
+                **{m: tensors[f"{m}.{name}"].to(parameter.device) for m in ("exp_avg", "exp_avg_sq")},
+            }
+
+
+class _SaysNothing(nn.Module):
+    """Zero, whatever it is asked; as a prediction of the noise, what every model has to beat."""
+
+    def forward(self, x_BCT: Tensor, t_B: Tensor, **conditions: Tensor) -> Tensor:
+        return torch.zeros_like(x_BCT)
+
+
+def _average(config: TrainConfig) -> Callable[[Any, Any, Any], None]:
+    def update(averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
+        decay = config.ema_decay
+        if config.ema_warmup:
+            decay = min(decay, (1 + int(updates)) / (10 + int(updates)))
+        torch._foreach_lerp_(averaged, current, 1 - decay)
+
+    return torch.no_grad()(update)
+
+
+class _signals:
+    """Raises a flag on SIGINT and SIGTERM instead of tearing a step apart; a second SIGINT does."""
+
+    def __enter__(self) -> _Flag:
+        flag = _Flag()
+
+        def raise_flag(number: int, frame: Any) -> None:
+            if flag.raised and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            flag.raised = True
+
+        self._before = {}
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, raise_flag)
+        except ValueError:
+            pass  # not the main thread: signals go elsewhere
+        return flag
+
+    def __exit__(self, *exception: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)

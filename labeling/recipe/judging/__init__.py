@@ -1,0 +1,1 @@
+"""How well a model hears what is known of a piece."""

@@ -1,0 +1,1 @@
+"""From a piece to sound."""

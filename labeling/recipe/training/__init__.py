@@ -1,0 +1,1 @@
+"""From rendered pieces to a trained model."""

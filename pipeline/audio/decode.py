@@ -1,0 +1,265 @@
+"""From a file to blocks of samples, with FFmpeg. Runs in the decoder's own process; see `decode_guard`.
+
+C channels, T samples at the file's rate. A block is a list of C arrays of T samples in the decoder's own number type,
+which for 16-bit audio is half the memory of floats; `to_float` makes numbers of them of which 1 is full scale.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audio.claims import claimed_duration_s, is_film
+from pipeline.audio.quality import FULL_SCALE, FULL_SCALE_OF_CODEC
+from pipeline.config import QualityConfig
+from pipeline.errors import DecodeFailure
+from pipeline.records import SourceInfo
+
+__all__ = ["AudioSource", "Block", "to_float"]
+
+Block = list[NDArray[Any]]
+
+_BLOCK = 1 << 15
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+_RATES_HZ = range(2_000, 768_001)
+_MAX_CHANNELS = 64
+_READ_ERRORS = 16
+"""Failed reads in a row after which the rest of a file is given up."""
+_DEMUXERS = (
+    "wav,w64,aiff,flac,mp3,ogg,mov,matroska,aac,caf,au,wv,ape,tta,mpc,mpc8,asf,avi,flv,mpegts,mpeg,ac3,eac3,dts,amr,"
+    "dsf,tak,voc"
+)
+"""Containers of audio only: a playlist or a subtitle file in a music folder must not make FFmpeg open other files."""
+_MAGIC = (
+    b"RIFF",
+    b"RF64",
+    b"BW64",
+    b"riff",
+    b"fLaC",
+    b"OggS",
+    b"FORM",
+    b"ID3",
+    b"caff",
+    b"wvPK",
+    b"MAC ",
+    b"\x1aE\xdf\xa3",
+)
+
+
+class AudioSource:
+    """The first audio stream of a file. One pass over `blocks`; then the counts are complete and `check` can judge."""
+
+    def __init__(self, path: str, alive: Callable[[], None] = lambda: None) -> None:
+        self._path = path
+        self._alive = alive
+        self.container_name = ""
+        self.codec = ""
+        self.sample_rate_hz = 0
+        self.channels = 0
+        self.samples = 0
+        self.packets = 0
+        self.errors = 0
+        self.foreign_frames = 0
+        """Frames of another rate, channel count or number type than the first; left out."""
+        self.missing_s = 0.0
+        """Holes between time stamps, in containers where a hole means lost data."""
+        self.claimed_s: float | None = None
+        self._stopped = ""
+        self._stamps_tell_holes = False
+        self._tick_s = 0.0
+        self._expected_s = 0.0
+
+    def blocks(self) -> Iterator[Block]:
+        """All of the audio in order; damaged packets are left out and counted."""
+        with _opened(self._path) as container:
+            stream = _first_audio(container)
+            self.container_name = container.format.name.split(",")[0]
+            self.codec = stream.codec_context.name
+            self._stamps_tell_holes = _stamps_tell_holes(container)
+            self.claimed_s = claimed_duration_s(container, stream, self._path)
+            fifo = av.AudioFifo()
+            for frame in self._frames(container, stream):
+                if self._queued(fifo, frame):
+                    while fifo.samples >= _BLOCK:
+                        yield self._block(fifo, _BLOCK)
+            if fifo.samples:
+                yield self._block(fifo, fifo.samples)
+
+    @property
+    def full_scale(self) -> float:
+        return FULL_SCALE_OF_CODEC.get(self.codec, FULL_SCALE)
+
+    def check(self, config: QualityConfig) -> SourceInfo:
+        """What was found, or DecodeFailure where it falls short of what the file promises."""
+        share = config.max_decode_error_share
+        decoded_s = self.samples / self.sample_rate_hz if self.samples else 0.0
+        short_s = (self.claimed_s or 0.0) - decoded_s
+        error_share = self.errors / max(1, self.packets)
+        unexplained_s = short_s - 2 * error_share * (self.claimed_s or 0.0)
+        if self.foreign_frames > share * self.packets:
+            raise DecodeFailure(
+                "format-changed", f"{self.foreign_frames} frames differ from {self.sample_rate_hz} Hz x {self.channels}"
+            )
+        if self.missing_s > share * (decoded_s + self.missing_s):
+            raise DecodeFailure("corrupt", f"{self.missing_s:.1f} s lost, {decoded_s:.1f} s left")
+        if self.samples and short_s > max(1.0, 0.02 * (self.claimed_s or 0.0)) and unexplained_s > 0:
+            raise DecodeFailure("truncated", f"{decoded_s:.1f} s of {self.claimed_s:.1f} s")
+        if error_share > share or self._stopped:
+            stopped = f"; reading stopped: {self._stopped}" if self._stopped else ""
+            raise DecodeFailure(
+                "corrupt", f"{self.errors} of {self.packets} packets could not be decoded, at most {share:.0%}{stopped}"
+            )
+        if self.errors and short_s > max(0.2, share * (self.claimed_s or 0.0)):
+            raise DecodeFailure("corrupt", f"{short_s:.1f} s lost, {decoded_s:.1f} s left")
+        if self.samples == 0:
+            reason = "no-samples" if _begins_like_audio(self._path) else "not-audio"
+            raise DecodeFailure(reason, f"{self.packets} packets gave no audio")
+        return SourceInfo(
+            duration_s=decoded_s,
+            sample_rate_hz=self.sample_rate_hz,
+            channels=self.channels,
+            codec=self.codec,
+            container=self.container_name,
+            decode_errors=self.errors + self.foreign_frames,
+        )
+
+    def _frames(self, container: av.container.InputContainer, stream: Any) -> Iterator[av.AudioFrame]:
+        """Every frame that can be decoded. A read that fails is tried again, as players do, a few times."""
+        failed_reads = 0
+        packets = container.demux(stream)
+        while failed_reads < _READ_ERRORS:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError as error:
+                self.errors += 1
+                self.packets += 1
+                failed_reads += 1
+                self._stopped = _explain(error)
+                packets = container.demux(stream)
+                continue
+            except IndexError as error:  # how PyAV meets a stream that was not there when the file was opened
+                raise DecodeFailure("format-changed", f"another stream begins after {self.samples} samples") from error
+            if packet is None:
+                break
+            failed_reads, self._stopped = 0, ""
+            self.packets += 1
+            try:
+                yield from packet.decode()
+            except av.error.EOFError:
+                break
+            except (av.error.FFmpegError, ValueError):
+                self.errors += 1
+
+    def _queued(self, fifo: av.AudioFifo, frame: av.AudioFrame) -> bool:
+        if not self.sample_rate_hz:
+            self._begin(frame)
+        self._note_hole(frame)
+        frame.pts = None
+        # AudioFifo takes frames of other layouts without a word, and then reads beyond their planes.
+        if (
+            frame.layout.nb_channels != self.channels
+            or frame.sample_rate != self.sample_rate_hz
+            or frame.format.name != self._format
+        ):
+            self.foreign_frames += 1
+            return False
+        fifo.write(frame)
+        self.samples += frame.samples
+        return True
+
+    def _begin(self, frame: av.AudioFrame) -> None:
+        self.sample_rate_hz, self.channels = frame.sample_rate, frame.layout.nb_channels
+        if self.sample_rate_hz not in _RATES_HZ or not 1 <= self.channels <= _MAX_CHANNELS:
+            raise DecodeFailure(
+                "unsupported-format",
+                f"{self.channels} channels at {self.sample_rate_hz} Hz; "
+                f"up to {_MAX_CHANNELS} at {_RATES_HZ[0]} to {_RATES_HZ[-1]} Hz can be used",
+            )
+        self._format = frame.format.name
+        self._dtype = _DTYPES[frame.format.name.removesuffix("p")]
+        self._tick_s = float(frame.time_base)
+        self._expected_s = frame.pts * self._tick_s if frame.pts is not None else 0.0
+
+    def _note_hole(self, frame: av.AudioFrame) -> None:
+        if not self._stamps_tell_holes:
+            return
+        if frame.pts is not None:
+            at_s = frame.pts * self._tick_s
+            if at_s - self._expected_s > 0.05:
+                self.missing_s += at_s - self._expected_s
+                self.errors += 1
+            self._expected_s = at_s
+        self._expected_s += frame.samples / self.sample_rate_hz
+
+    def _block(self, fifo: av.AudioFifo, samples: int) -> Block:
+        """Views of FFmpeg's own buffer, which live as long as they are held; no copy."""
+        self._alive()
+        frame = fifo.read(samples)
+        planes = [np.frombuffer(plane, self._dtype) for plane in frame.planes]
+        if frame.format.is_planar:
+            return [plane_T[:samples] for plane_T in planes]
+        return list(planes[0][: samples * self.channels].reshape(samples, self.channels).T)
+
+
+def to_float(samples_T: NDArray[Any]) -> NDArray[np.float32]:
+    """Samples of which 1 is full scale, whatever number type the decoder gave."""
+    if samples_T.dtype == np.uint8:
+        return (samples_T.astype(np.float32) - 128) / np.float32(128)
+    if samples_T.dtype.kind == "i":
+        return samples_T.astype(np.float32) * np.float32(2.0 ** (1 - 8 * samples_T.dtype.itemsize))
+    return samples_T.astype(np.float32, copy=False)
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[av.container.InputContainer]:
+    options = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+    try:
+        # The prefix keeps a name such as `concat:a.mp3` or `12:30.mp3` from being read as a protocol.
+        container = av.open("file:" + str(Path(path).absolute()), options=options, metadata_errors="replace")
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise DecodeFailure("unreadable", _explain(error), stage="read") from error
+    except av.error.FFmpegError as error:
+        raise _not_openable(path, error) from error
+    with container:
+        yield container
+
+
+def _not_openable(path: str, error: Exception) -> DecodeFailure:
+    if _begins_like_audio(path):
+        return DecodeFailure("corrupt", f"its header cannot be read: {_explain(error)}")
+    return DecodeFailure("not-audio", f"no known audio container: {_explain(error)}")
+
+
+def _begins_like_audio(path: str) -> bool:
+    """A file that does is damaged where it gives nothing; any other never was audio."""
+    with open(path, "rb") as file:
+        head = file.read(16)
+    return head.startswith(_MAGIC) or head[4:8] == b"ftyp" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
+
+
+def _first_audio(container: av.container.InputContainer) -> Any:
+    if not container.streams.audio:
+        found = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+        raise DecodeFailure("no-audio", f"no audio stream; found {found}")
+    stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise DecodeFailure("unsupported-codec", "FFmpeg has no decoder for the audio stream")
+    stream.codec_context.thread_count = 1  # the cores belong to the workers
+    if stream.codec_context.name == "flac":  # its frames carry checksums that FFmpeg does not look at by itself
+        stream.codec_context.options = {"err_detect": "crccheck+explode"}
+    return stream
+
+
+def _stamps_tell_holes(container: av.container.InputContainer) -> bool:
+    """MP3 and ADTS have no stamps, MP4 may leave pauses on purpose, and so may a film's sound."""
+    return container.format.name in ("flac", "ogg", "matroska,webm") and not is_film(container)
+
+
+def _explain(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

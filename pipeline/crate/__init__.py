@@ -1,0 +1,1 @@
+"""A crate on disk: plan, shards, manifest, the proof, the card, and the reader."""

@@ -1,0 +1,92 @@
+"""Reading a crate back: clips joined with their labels, by id and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.audio.flac import decode_flac
+from pipeline.crate.crate import LABELS, Crate
+from pipeline.crate.shards import part_name
+from pipeline.crate.verify import label_runs
+from pipeline.errors import BadInput, CrateMismatch
+
+__all__ = ["ClipRow", "iterate_clips", "shard_rows", "the_label_run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRow:
+    """One clip and its labels."""
+
+    clip: dict[str, Any]
+    """The columns of `pipeline.crate.schema.clips_schema` that were asked for."""
+    labels: dict[str, Any]
+    """The columns of `pipeline.crate.schema.labels_schema`; empty where no run was asked for."""
+
+    def audio(self, column: str = "audio") -> tuple[NDArray[np.float32], int]:
+        """Mono samples and their rate in Hz; the column must be among those that were asked for."""
+        return decode_flac(self.clip[column]["bytes"])
+
+
+def the_label_run(crate: Crate, name: str = "") -> str:
+    """The run called `name`, or the only one there is. Raises BadInput where that leaves a choice or nothing."""
+    runs = label_runs(crate)
+    if name and name not in runs:
+        raise BadInput(f"{crate.storage.url} has no labels {name!r}; it has: {', '.join(runs) or 'none'}")
+    if not name and len(runs) != 1:
+        remedy = f"name one of {', '.join(runs)}" if runs else f"make some: cratedig label {crate.storage.url}"
+        raise BadInput(f"{crate.storage.url} has {len(runs)} label runs; {remedy}")
+    return name or runs[0]
+
+
+def iterate_clips(crate: Crate, labels: str = "", *, columns: Sequence[str] | None = None) -> Iterator[ClipRow]:
+    """Every clip of the crate in its order, with the labels of run `labels` (none where that is empty)."""
+    for index in crate.shards:
+        yield from shard_rows(crate, index, labels, columns=columns)
+
+
+def shard_rows(
+    crate: Crate, index: int, labels: str = "", *, columns: Sequence[str] | None = None
+) -> Iterator[ClipRow]:
+    """The clips of one shard, a row group at a time.
+
+    Raises CrateMismatch where the labels are not those of the clips, row for row.
+    """
+    wanted = None if columns is None else list(dict.fromkeys(["clip_id", *columns]))
+    found = _label_rows(crate, index, labels) if labels else None
+    with crate.storage.open(crate.clips_part(index)) as file:
+        parquet = pq.ParquetFile(file)
+        for group in range(parquet.num_row_groups):
+            for clip in parquet.read_row_group(group, columns=wanted).to_pylist():
+                yield ClipRow(clip=clip, labels=_matching(crate, clip["clip_id"], labels, found))
+    if found is not None and next(found, None) is not None:
+        raise CrateMismatch(f"labels {labels!r} shard {index} has more rows than the clips; {_remedy(crate)}")
+
+
+def _label_rows(crate: Crate, index: int, labels: str) -> Iterator[dict[str, Any]]:
+    name = part_name(f"{LABELS}/{labels}", index, crate.plan.shards)
+    if not crate.storage.exists(name):
+        raise CrateMismatch(f"{crate.storage.url} has no {name}; finish the labels: cratedig label {crate.storage.url}")
+    with crate.storage.open(name) as file:
+        parquet = pq.ParquetFile(file)
+        for group in range(parquet.num_row_groups):
+            yield from parquet.read_row_group(group).to_pylist()
+
+
+def _matching(crate: Crate, clip_id: str, labels: str, found: Iterator[dict[str, Any]] | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    row = next(found, None)
+    if row is None or row["clip_id"] != clip_id:
+        got = "nothing" if row is None else row["clip_id"]
+        raise CrateMismatch(f"labels {labels!r} have {got} where the clips have {clip_id}; {_remedy(crate)}")
+    return row
+
+
+def _remedy(crate: Crate) -> str:
+    return f"see what is wrong: cratedig verify {crate.storage.url}"

@@ -1,0 +1,114 @@
+"""Each way in which a crate can be wrong is found and named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.crate.crate import Crate
+from pipeline.crate.verify import verify_crate
+from pipeline.errors import BadInput, CrateMismatch
+
+
+@pytest.fixture
+def crate(finished_crate: Path, tmp_path: Path) -> Crate:
+    shutil.copytree(finished_crate, tmp_path / "crate")
+    return Crate.open(tmp_path / "crate")
+
+
+def file(crate: Crate, name: str) -> Path:
+    return Path(crate.storage.path(name))
+
+
+def rewrite(crate: Crate, name: str, marker: str, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Change a part and make its marker agree, as only a faulty writer would."""
+    path = file(crate, name)
+    pq.write_table(change(pq.read_table(path)), path)
+    said = json.loads(file(crate, marker).read_text())
+    said["files"][name] = {"sha256": crate.storage.sha256(name), "bytes": path.stat().st_size}
+    file(crate, marker).write_text(json.dumps(said))
+
+
+def faults(crate: Crate) -> str:
+    proof = verify_crate(crate)
+    assert not proof.holds
+    return "\n".join(proof.faults)
+
+
+MARKER = "clips/part-00000-of-00004.done.json"
+
+
+def test_a_flipped_bit(crate: Crate) -> None:
+    path = file(crate, crate.clips_part(2))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert "part-00002-of-00004.parquet was changed after it was written (sha256 differs)" in faults(crate)
+
+
+def test_a_missing_file_and_a_missing_marker(crate: Crate) -> None:
+    file(crate, crate.rejects_part(1)).unlink()
+    file(crate, "clips/part-00003-of-00004.done.json").unlink()
+    assert faults(crate).splitlines() == [
+        "rejects/part-00001-of-00004.parquet is missing",
+        "clips/part-00003-of-00004.parquet was never finished (no marker, or a damaged one); run the job again",
+    ]
+
+
+def test_a_damaged_marker_counts_as_none_and_a_damaged_plan_is_named(crate: Crate) -> None:
+    file(crate, MARKER).write_text("")
+    assert not crate.clips_done(0)
+    assert "part-00000-of-00004.parquet was never finished" in faults(crate)
+    file(crate, MARKER).write_text('{"run_hash": "x"}')
+    assert not crate.clips_done(0)
+    file(crate, "plan.parquet").write_bytes(b"PAR1")
+    with pytest.raises(CrateMismatch, match=r"plan.parquet cannot be read .*; plan the same input"):
+        verify_crate(crate)
+
+
+def test_another_plan_than_the_one_that_was_mined(crate: Crate) -> None:
+    path = file(crate, "plan.parquet")
+    table = pq.read_table(path)
+    title = table.schema.get_field_index("title")
+    pq.write_table(table.set_column(title, "title", pa.array(["Other"] * len(table))), path)
+    assert "plan.parquet is not the plan that this crate was made by (its hash differs)" in faults(crate)
+
+
+def test_a_lost_track(crate: Crate) -> None:
+    name = crate.clips_part(0)
+    lost = pq.read_table(file(crate, name)).column("track_id")[0].as_py()
+    rewrite(crate, name, MARKER, lambda t: t.filter(pa.compute.not_equal(t["track_id"], lost)))
+    rewrite(crate, crate.rejects_part(0), MARKER, lambda t: t.filter(pa.compute.not_equal(t["track_id"], lost)))
+    assert f"track {lost} of shard 0 is neither written nor rejected" in faults(crate)
+
+
+def test_a_lost_clip(crate: Crate) -> None:
+    rewrite(crate, crate.clips_part(0), MARKER, lambda t: t.slice(1))
+    found = faults(crate)
+    assert "has clips numbered ['1'" in found
+    assert "clips, its marker says" in found
+
+
+def test_labels_of_other_clips(crate: Crate) -> None:
+    index = next(i for i in crate.shards if pq.read_metadata(file(crate, crate.clips_part(i))).num_rows > 1)
+    name = f"labels/first/part-{index:05d}-of-00004.parquet"
+    rewrite(crate, name, name.replace("parquet", "done.json"), lambda t: t.take(list(reversed(range(len(t))))))
+    assert "does not have the clips of" in faults(crate)
+
+
+def test_no_crate_another_version_and_another_config(crate: Crate, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"is not a crate \(no crate.json in it\); make one"):
+        Crate.open(tmp_path / "nowhere")
+    header = json.loads(file(crate, "crate.json").read_text())
+    file(crate, "crate.json").write_text(json.dumps(header | {"format_version": 99}))
+    with pytest.raises(CrateMismatch, match="has crate format 99, this cratedig reads and writes 1"):
+        Crate.open(crate.storage.url)
+    file(crate, "crate.json").write_text(json.dumps(header | {"config": {"clip_s": -1}}))
+    with pytest.raises(CrateMismatch, match=r"crate.json cannot be understood"):
+        Crate.open(crate.storage.url)

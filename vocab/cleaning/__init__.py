@@ -1,0 +1,1 @@
+"""From raw answers to sentences that may be captions."""
