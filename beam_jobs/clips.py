@@ -36,7 +36,7 @@ class ClipsJob:
         return [shard for shard in crate.shards if not crate.clips_done(shard)]
 
     def open(self) -> _Worker:
-        from labeling.embedders.embedder import load_embedder
+        from labeling.embedders.by_name import load_embedder
 
         crate = Crate.open(self.root)
         embedder = load_embedder(self.embedder, device=self.device, threads=1)

@@ -21,7 +21,8 @@ from pipeline.storage import Storage
 from vocab.answers import ANSWER_SCHEMA, ANSWERS_FOLDER
 from vocab.build import provenance_json
 from vocab.cleaning.sentences import answer_sentences
-from vocab.llm.backend import Backend, BackendSettings, Completion, PromptRequest, Sampling, open_backend
+from vocab.llm.backend import Backend, BackendSettings, Completion, PromptRequest, Sampling
+from vocab.llm.by_kind import open_backend
 from vocab.llm.prompts import PromptTemplate
 from vocab.llm.songs import Song
 

@@ -196,7 +196,7 @@ def _embed_if_needed(
     """Embed the vocabulary into the crate unless its matrix lies there or beside the vocabulary already."""
     if Storage(job.embeddings_root).exists(job.embeddings_name):
         return
-    from labeling.embedders.embedder import load_embedder
+    from labeling.embedders.by_name import load_embedder
 
     embedder: Embedder = load_embedder(name, device=device, threads=1)
     if embedder.card.weights_hash != crate.embedder.weights_hash:

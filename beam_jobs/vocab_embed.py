@@ -89,7 +89,7 @@ class EmbedWorker:
     """Has the model and the captions, by length."""
 
     def __init__(self, job: EmbedJob) -> None:
-        from labeling.embedders.embedder import load_embedder
+        from labeling.embedders.by_name import load_embedder
 
         self._job = job
         self._vocabulary = open_vocabulary(job.vocabulary)

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.embedders.embedder import BUNDLED, load_embedder
+from labeling.embedders.by_name import BUNDLED, load_embedder
 from labeling.recipe.training.tokenizer import split_words
 from vocab.store import BUNDLED_FOLDER, Vocabulary
 

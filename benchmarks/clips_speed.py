@@ -32,7 +32,7 @@ import soxr
 from beam_jobs.clips import ClipsJob
 from beam_jobs.engine import Engine, run_job
 from benchmarks.faults import process_tree
-from labeling.embedders.embedder import embedder_card, load_embedder
+from labeling.embedders.by_name import embedder_card, load_embedder
 from pipeline.audio.flac import encode_flac
 from pipeline.config import ClipsConfig
 from pipeline.crate.crate import Crate

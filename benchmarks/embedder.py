@@ -40,8 +40,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
 
+    from labeling.embedders.by_name import load_embedder
     from labeling.embedders.checks import check_embedder
-    from labeling.embedders.embedder import load_embedder
     from pipeline.errors import EmbedderProblem
 
     start = time.perf_counter()
@@ -101,7 +101,7 @@ _loaded: dict[str, Any] = {}
 
 
 def _load(name: str) -> None:
-    from labeling.embedders.embedder import load_embedder
+    from labeling.embedders.by_name import load_embedder
 
     if name not in _loaded:
         _loaded[name] = load_embedder(name, device="cpu")

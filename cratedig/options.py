@@ -184,8 +184,8 @@ def slot_files(options: Sequence[str]) -> dict[str, str]:
 
 def warn_of_embedder(name: str, device: str) -> None:
     """Check a model before a long run: what must not be used raises, what is doubtful is said."""
+    from labeling.embedders.by_name import load_embedder
     from labeling.embedders.checks import check_embedder
-    from labeling.embedders.embedder import load_embedder
 
     for warning in check_embedder(load_embedder(name, device=device)).warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from beam_jobs.clips import ClipsJob
 from beam_jobs.engine import Engine, run_job
 from beam_jobs.labels import label_crate
-from labeling.embedders.embedder import embedder_card
+from labeling.embedders.by_name import embedder_card
 from pipeline.config import ClipsConfig
 from pipeline.crate.crate import Crate
 from pipeline.ids import caption_id

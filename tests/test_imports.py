@@ -1,4 +1,7 @@
-"""Imports go one way: pipeline <- vocab <- labeling <- beam_jobs; nothing imports the command line."""
+"""Imports go one way, between packages, between the wings of a package, and between files.
+
+Packages: pipeline <- vocab <- labeling <- beam_jobs; diffusion <- pipeline; nothing imports the command line.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import ast
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -19,23 +24,85 @@ MAY_IMPORT = {
     "diffusion": {"pipeline"},
     "cratedig": {"pipeline", "vocab", "labeling", "beam_jobs", "diffusion"},
 }
-EXCEPT = {("diffusion", "labeling.embedders.embedder")}
+EXCEPT = {("diffusion", "labeling.embedders.by_name")}
 """The default text encoder is the embedder's text tower."""
+WINGS = {
+    "pipeline": ("source", "audio", "crate"),
+    "vocab": ("grammar", "cleaning", "llm"),
+    "labeling": ("embedders", "search", "recipe", "report"),
+    "labeling.recipe": ("composing", "rendering", "training", "judging"),
+    "diffusion": ("model", "process", "data", "generation", "training"),
+    "cratedig": ("mining", "captions", "cascade"),
+}
+"""A wing may import those before it, not those after it. Files beside the wings are the ground (imported by all) or the
+roof (importing all); that no file imports in a circle keeps them apart."""
+MOST_FILES, MOST_LINES = 15, 425
+
+
+def _imports(file: Path) -> Iterator[tuple[str, int]]:
+    """Every module that a file imports, anywhere in it, and the line."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module, node.lineno
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def _module(file: Path) -> str:
+    name = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+FILES = {_module(file): file for package in MAY_IMPORT for file in sorted((ROOT / package).rglob("*.py"))}
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_a_package_imports_only_what_it_may(package: str) -> None:
     found = {}
-    for file in (ROOT / package).rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            for name in names:
-                top = name.partition(".")[0]
-                fine = top == package or top in MAY_IMPORT[package] or (package, name) in EXCEPT
-                if top in MAY_IMPORT and not fine:
-                    found[f"{file.relative_to(ROOT)}:{node.lineno}"] = name
+    for module, file in FILES.items():
+        for name, line in _imports(file) if module.partition(".")[0] == package else ():
+            top = name.partition(".")[0]
+            excepted = any(package == who and (name + ".").startswith(what + ".") for who, what in EXCEPT)
+            if top in MAY_IMPORT and not (top == package or top in MAY_IMPORT[package] or excepted):
+                found[f"{file.relative_to(ROOT)}:{line}"] = name
     assert not found
+
+
+@pytest.mark.parametrize("parent", WINGS)
+def test_wings_import_one_way(parent: str) -> None:
+    def wing(module: str) -> str:
+        return module.removeprefix(parent + ".").partition(".")[0] if module.startswith(parent + ".") else ""
+
+    order = {name: place for place, name in enumerate(WINGS[parent])}
+    folders = {f.name for f in (ROOT / parent.replace(".", "/")).iterdir() if (f / "__init__.py").exists()}
+    assert folders == set(order), "each wing has its place in WINGS"
+    found = {}
+    for module, file in FILES.items():
+        mine = order.get(wing(module))
+        for name, line in _imports(file) if mine is not None else ():
+            if order.get(wing(name), -1) > mine:
+                found[f"{file.relative_to(ROOT)}:{line}"] = name
+    assert not found
+
+
+def test_no_file_imports_in_a_circle() -> None:
+    """Imports inside functions count too: a circle is a circle, whenever it closes."""
+    graph = {module: {n for n, _ in _imports(file) if n in FILES and n != module} for module, file in FILES.items()}
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
+def test_wings_are_small_and_so_are_files() -> None:
+    long = {m: lines for m, f in FILES.items() if (lines := len(f.read_text().splitlines())) > MOST_LINES}
+    wide = {
+        str(folder): count
+        for folder in {file.parent for file in FILES.values()}
+        if (count := sum(f.parent == folder and f.name != "__init__.py" for f in FILES.values())) > MOST_FILES
+    }
+    assert (long, wide) == ({}, {})
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -78,8 +78,8 @@ def _add_convert(commands: Any) -> None:
 
 def info(args: argparse.Namespace) -> int:
     """Print the card, check the model."""
+    from labeling.embedders.by_name import embedder_card, load_embedder
     from labeling.embedders.checks import check_embedder
-    from labeling.embedders.embedder import embedder_card, load_embedder
 
     captions = _read_captions(args.captions) if args.captions else None
     card = embedder_card(args.embedder)
@@ -104,7 +104,7 @@ def info(args: argparse.Namespace) -> int:
 
 def convert(args: argparse.Namespace) -> int:
     """Convert, and say what came of it."""
-    from labeling.embedders.embedder import embedder_card
+    from labeling.embedders.by_name import embedder_card
     from labeling.embedders.laion import convert_folder, convert_laion
     from pipeline.errors import BadInput
 

@@ -249,7 +249,7 @@ def _embed(args: argparse.Namespace) -> int:
     from beam_jobs.engine import Engine, run_job
     from beam_jobs.vocab_embed import embed_job, join_embeddings
     from cratedig.view import JobView
-    from labeling.embedders.embedder import embedder_card
+    from labeling.embedders.by_name import embedder_card
     from pipeline.errors import BadInput
 
     if args.input.startswith("bundled:") and not args.out:

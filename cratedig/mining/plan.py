@@ -51,7 +51,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def open_plan(args: argparse.Namespace, config: ClipsConfig) -> Crate:
     """List the input and begin its crate, or take up the one that was begun."""
-    from labeling.embedders.embedder import embedder_card
+    from labeling.embedders.by_name import embedder_card
     from pipeline.crate.crate import Crate
     from pipeline.source.listing import list_input
 

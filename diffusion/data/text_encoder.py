@@ -108,7 +108,7 @@ class _TransformersEncoder:
 
 def load_text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
     """`bundled`, the folder of a ClapModel, or a T5 encoder by path or by its name on the hub."""
-    from labeling.embedders.embedder import BUNDLED, embedder_card
+    from labeling.embedders.by_name import BUNDLED, embedder_card
 
     folder = BUNDLED if name == "bundled" else Path(name)
     config = _read_config(name, folder)

@@ -9,11 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labeling.embedders.embedder import BUNDLED
 from pipeline.errors import EmbedderProblem
 from pipeline.records import EmbedderCard
 
-__all__ = ["ClapFolder", "FrontEnd"]
+__all__ = ["BUNDLED", "ClapFolder", "FrontEnd"]
+
+BUNDLED = Path(__file__).parents[1] / "bundled_clap"
+"""The model that this project trains and ships; `bundled` by name."""
 
 _FRONT_END_VERSION = "1"
 """Goes up when our own code changes embeddings made with the same files."""

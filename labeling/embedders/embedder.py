@@ -1,7 +1,6 @@
-"""One door to every joint music-text model: what an embedder is, and how to get one by name or path.
+"""What a joint music-text model is to this project, and what all of them check and count.
 
-B windows, T samples of one, C clips, N texts, D dimensions. Importing this module loads no torch; `embedder_card` reads
-files only.
+B windows, T samples of one, C clips, N texts, D dimensions. It knows no implementation; `by_name` picks one.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +18,6 @@ from pipeline.errors import EmbedderProblem
 from pipeline.records import EmbedderCard
 
 __all__ = [
-    "BUNDLED",
     "DEVICES",
     "DTYPES",
     "Embedder",
@@ -28,13 +25,9 @@ __all__ = [
     "check_texts",
     "check_windows",
     "cut_windows",
-    "embedder_card",
-    "load_embedder",
     "mean_direction",
 ]
 
-BUNDLED = Path(__file__).parents[1] / "bundled_clap"
-"""The model that this project trains and ships; `bundled` by name."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 _WORDS_NAMED = 20
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -154,58 +147,3 @@ def check_texts(texts: Sequence[str]) -> list[str]:
         if not isinstance(text, str) or not text.strip():
             raise EmbedderProblem(f"text {i} is {text!r}: expected words; leave empty captions out of the vocabulary")
     return list(texts)
-
-
-def load_embedder(
-    name_or_path: str = "bundled", *, device: str = "auto", dtype: str = "auto", threads: int = 1
-) -> Embedder:
-    """A model ready to embed: `bundled`, a ClapModel folder, `muq:FOLDER`, or `msclap:FILE`.
-
-    `auto` takes CUDA or MPS where there is one, and float32. `threads` are CPU threads of this process and part of what
-    fixes the bits: keep it at 1 in workers.
-    """
-    if device.partition(":")[0] not in DEVICES:
-        raise EmbedderProblem(f"device {device!r}: expected one of {', '.join(DEVICES)}, or cuda:1 and so on")
-    if dtype not in DTYPES:
-        raise EmbedderProblem(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
-    if threads < 1:
-        raise EmbedderProblem(f"{threads} threads: expected 1 or more")
-    kind, path = _kind(name_or_path)
-    if kind != "clap" and dtype not in ("auto", "float32"):
-        raise EmbedderProblem(f"dtype {dtype} with {name_or_path}: expected float32, the only one that it runs in")
-    if kind == "muq":
-        from labeling.embedders.muq_mulan import MuQMuLanEmbedder
-
-        return MuQMuLanEmbedder(path, device=device, threads=threads)
-    if kind == "msclap":
-        from labeling.embedders.ms_clap import MsClapEmbedder
-
-        return MsClapEmbedder(path, device=device, threads=threads)
-    from labeling.embedders.clap import ClapEmbedder
-
-    return ClapEmbedder(path, device=device, dtype=dtype, threads=threads)
-
-
-def embedder_card(name_or_path: str = "bundled") -> EmbedderCard:
-    """What `load_embedder` would load: read from its files and hashed, without loading it."""
-    kind, path = _kind(name_or_path)
-    if kind == "muq":
-        from labeling.embedders.muq_mulan import muq_card
-
-        return muq_card(path)
-    if kind == "msclap":
-        from labeling.embedders.ms_clap import msclap_card
-
-        return msclap_card(path)
-    from labeling.embedders.clap_folder import ClapFolder
-
-    return ClapFolder(path).card()
-
-
-def _kind(name_or_path: str) -> tuple[str, Path]:
-    """Which of the implementations, and where its files are."""
-    if name_or_path == "bundled":
-        return "clap", BUNDLED
-    prefix, colon, rest = name_or_path.partition(":")
-    kind, path = (prefix, rest) if colon and prefix in ("muq", "msclap") else ("clap", name_or_path)
-    return kind, Path(path).expanduser()

@@ -40,8 +40,9 @@ processor = ClapProcessor.from_pretrained(folder)
 ## What it was trained on
 
 On music that this repository composes (`labeling/recipe/composing/compose.py`) and renders with two soundfonts, and on
-captions that state what the composer did: {windows:,} windows of ten seconds, {samples:,} samples seen ({training}). No recorded
-music and no human caption. It knows {styles} styles, {instruments} lead instruments in {families} families, tempo,
+captions that state what the composer did: {windows:,} windows of ten seconds, {samples:,} samples seen
+({training}). No recorded music
+and no human caption. It knows {styles} styles, {instruments} lead instruments in {families} families, tempo,
 drums, energy, density, register, moods, textures, voices by formant synthesis, and a few kinds of noise; its tokenizer
 has {words:,} words (lower case, one token a word), among them {known} of the 500 most used words of MusicCaps' aspect
 tags and {share:.2%} of what the bundled vocabularies say. A word it doesn't know becomes `<unk>`, which it was trained

@@ -138,7 +138,7 @@ def test_a_rerun_does_only_what_is_missing(finished_crate: Path, tmp_path: Path,
 
 
 def test_labels_are_drawn_from_the_true_top_k_by_their_true_counts(finished_crate: Path, vocabularies: Path) -> None:
-    from labeling.embedders.embedder import load_embedder
+    from labeling.embedders.by_name import load_embedder
     from vocab.store import Vocabulary
 
     crate = Crate.open(finished_crate)
@@ -209,7 +209,7 @@ def test_hub_correction_takes_off_each_captions_mean(finished_crate: Path, tmp_p
     run = label(crate, vocabularies, Engine(workers=1), debias=True, method="top", name="debiased")
     clips = pq.read_table([tmp_path / "crate" / crate.clips_part(i) for i in crate.shards]).to_pylist()
     labels = pq.read_table(sorted((tmp_path / "crate" / "labels" / run).glob("*.parquet"))).to_pylist()
-    from labeling.embedders.embedder import load_embedder
+    from labeling.embedders.by_name import load_embedder
     from vocab.store import Vocabulary
 
     captions = Vocabulary.load(vocabularies / "long.parquet")
@@ -222,7 +222,7 @@ def test_hub_correction_takes_off_each_captions_mean(finished_crate: Path, tmp_p
 
 def test_curated_joins_metadata_and_retrieves_nothing(tmp_path: Path, music: Path, tiny_clap: Path) -> None:
     from beam_jobs.labels import label_crate
-    from labeling.embedders.embedder import embedder_card
+    from labeling.embedders.by_name import embedder_card
     from pipeline.source.listing import list_input
 
     manifest = tmp_path / "songs.csv"

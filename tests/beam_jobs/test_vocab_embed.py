@@ -11,7 +11,7 @@ import pytest
 import beam_jobs.vocab_embed
 from beam_jobs.engine import Engine, run_job
 from beam_jobs.vocab_embed import embed_job, join_embeddings
-from labeling.embedders.embedder import embedder_card, load_embedder
+from labeling.embedders.by_name import embedder_card, load_embedder
 from labeling.search.caption_embeddings import load_embeddings
 from pipeline.errors import BadInput, IndexMismatch
 from tests.tiny_clap import make_tiny_clap

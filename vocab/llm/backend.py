@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Backend", "BackendSettings", "Completion", "PromptRequest", "Sampling", "open_backend"]
+__all__ = ["Backend", "BackendSettings", "Completion", "PromptRequest", "Sampling"]
 
 
 class Sampling(BaseModel):
@@ -75,18 +75,3 @@ class Backend(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-def open_backend(settings: BackendSettings) -> Backend:
-    """Load the model, or check that the server is there and serves it."""
-    if settings.kind == "vllm":
-        from vocab.llm.backend_vllm import VllmBackend
-
-        return VllmBackend(settings)
-    if settings.kind == "transformers":
-        from vocab.llm.backend_transformers import TransformersBackend
-
-        return TransformersBackend(settings)
-    from vocab.llm.backend_server import ServerBackend
-
-    return ServerBackend(settings)

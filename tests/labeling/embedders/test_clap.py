@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from labeling.embedders.by_name import BUNDLED, load_embedder
 from labeling.embedders.checks import check_embedder
-from labeling.embedders.embedder import BUNDLED, Embedder, load_embedder
+from labeling.embedders.embedder import Embedder
 from pipeline.errors import EmbedderProblem
 from tests.tiny_clap import make_tiny_clap, tiny_tokenizer
 

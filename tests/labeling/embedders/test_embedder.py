@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labeling.embedders.embedder import cut_windows, embedder_card, load_embedder, mean_direction
+from labeling.embedders.by_name import embedder_card, load_embedder
+from labeling.embedders.embedder import cut_windows, mean_direction
 from pipeline.errors import EmbedderProblem
 from tests.tiny_clap import make_tiny_clap
 
@@ -77,7 +78,7 @@ def test_the_same_arguments_make_the_same_folder(folder: Path, tmp_path: Path) -
 def test_a_card_is_read_without_torch(folder: Path) -> None:
     program = (
         "import sys\n"
-        "from labeling.embedders.embedder import embedder_card\n"
+        "from labeling.embedders.by_name import embedder_card\n"
         f"embedder_card({str(folder)!r})\n"
         "print(sorted({'torch', 'transformers', 'tokenizers'} & set(sys.modules)))\n"
     )

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from labeling.embedders.by_name import load_embedder
 from labeling.embedders.checks import PROBE_TEXTS, check_embedder, probe_windows
-from labeling.embedders.embedder import Embedder, TextReport, load_embedder
+from labeling.embedders.embedder import Embedder, TextReport
 from pipeline.errors import EmbedderProblem
 from pipeline.records import EmbedderCard
 from tests.tiny_clap import make_tiny_clap

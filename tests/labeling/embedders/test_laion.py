@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labeling.embedders.embedder import embedder_card, load_embedder
+from labeling.embedders.by_name import embedder_card, load_embedder
 from labeling.embedders.safe_pickle import load_tensors
 from pipeline.errors import BadInput, EmbedderProblem
 from tests.labeling.embedders.laion_case import FULL_SIZE, TEXTS, random_checkpoint, sounds

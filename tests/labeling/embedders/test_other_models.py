@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labeling.embedders.embedder import Embedder, embedder_card, load_embedder
+from labeling.embedders.by_name import embedder_card, load_embedder
+from labeling.embedders.embedder import Embedder
 from pipeline.errors import EmbedderProblem
 from tests.tiny_clap import tiny_tokenizer
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labeling.embedders.embedder import BUNDLED
+from labeling.embedders.by_name import BUNDLED
 from labeling.recipe.judging.evaluate import Figures, as_json
 from labeling.recipe.publish import LARGEST_BYTES, publish
 from labeling.recipe.training.vocabulary_texts import VocabularyTexts, vocabulary_pool

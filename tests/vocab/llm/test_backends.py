@@ -17,7 +17,8 @@ import pytest
 
 from pipeline.errors import BadInput
 from tests.vocab.llm.tiny_lm import write_tiny_lm
-from vocab.llm.backend import BackendSettings, PromptRequest, Sampling, open_backend
+from vocab.llm.backend import BackendSettings, PromptRequest, Sampling
+from vocab.llm.by_kind import open_backend
 
 SAMPLING = Sampling(samples=2, max_tokens=12, stop=())
 REQUESTS = [PromptRequest(prompt="Song by Nobody:", seed=5), PromptRequest(prompt="Tune by Nobody:", seed=6)]
