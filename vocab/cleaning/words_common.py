@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
-from vocab.grammar.lexicon import LOOSE_WORDS, WORDS
+from vocab.grammar.lexicon import WORDS
+from vocab.grammar.loose_words import LOOSE_WORDS
 from vocab.grammar.words_feel import ENERGY_WORDS, MOOD_WORDS, TEMPO_WORDS
-from vocab.grammar.words_sound import INSTRUMENTS, LINES, QUALITIES
+from vocab.grammar.words_instruments import INSTRUMENTS
+from vocab.grammar.words_playing import LINES, QUALITIES
 
 __all__ = ["COMMON_WORDS", "MUSIC_WORDS", "tokenise"]
 

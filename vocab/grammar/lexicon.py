@@ -5,9 +5,8 @@ state facts (`labeling.recipe`), the bundled vocabulary states the same facts in
 asks whether what a caption states is so. Only facts that the composer of `labeling.recipe` truly realises are here;
 key, meter and articulation are not, because a trial found that a small model does not learn them.
 
-`WORDS` gives phrases that mean a fact, each phrase belonging to exactly one fact. `LOOSE_WORDS` gives further words
-from music tags that come near a fact without meaning it exactly (a mandolin is a plucked instrument, but so is a
-sitar): training captions use them, nothing is judged by them.
+`WORDS` gives phrases that mean a fact, each phrase belonging to exactly one fact; `loose_words` has those that only
+come near one.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ __all__ = [
     "FAMILIES",
     "FAMILY_OF",
     "GENRE_OF",
-    "LOOSE_WORDS",
     "STYLES",
     "WORDS",
     "group_of",
@@ -236,126 +234,6 @@ WORDS: dict[str, tuple[str, ...]] = _all_words()
 
 FACTS: tuple[str, ...] = tuple(sorted(WORDS))
 """Every fact there is, sorted: the order of multi-hot vectors."""
-
-LOOSE_WORDS: dict[str, tuple[str, ...]] = {
-    "style:rock": ("punk", "indie", "alternative", "grunge", "alternative rock", "jam", "riff", "riffs", "licks"),
-    "style:pop": ("teen pop", "synth pop", "r&b", "soul", "radio hit", "ballad", "catchy"),
-    "style:hip hop": ("rap", "rapping", "trap", "urban", "dj", "scratching", "turntable", "street"),
-    "style:house": ("club music", "dance", "disco house", "party", "dubstep", "danceable club"),
-    "style:jazz": ("jazzy", "lounge", "bebop jazz", "smooth jazz"),
-    "style:funk": ("soulful", "slick", "snappy"),
-    "style:latin": ("cuban", "caribbean", "samba", "mexican", "spanish"),
-    "style:tango": ("flamenco", "french", "mediterranean"),
-    "style:indian": ("hindi", "carnatic", "oriental", "middle eastern", "arabic", "tabla", "asian", "devotional"),
-    "style:orchestral": ("movie soundtrack", "soundtrack", "movie theme", "philharmonic", "conductor", "opera"),
-    "style:church": ("religious", "gospel", "spiritual", "christian", "christmas", "solemn", "reverent"),
-    "style:choral": ("chanting", "chant", "harmonizing voices", "vocal harmony", "vocal harmonies", "opera choir"),
-    "style:celtic folk": ("scottish", "irish", "medieval", "renaissance", "pagan"),
-    "style:country": ("americana", "cowboy", "rural", "folksy"),
-    "style:chiptune": ("arcade", "game", "video game", "retro", "console"),
-    "style:lullaby": ("children", "kids", "child", "baby", "jingle"),
-    "style:ambient": ("space", "spacey", "underwater", "texture", "psychedelic", "trippy"),
-    "style:march": ("military", "parade", "regimental", "ceremonial"),
-    "style:suspense": ("horror", "thriller", "movie suspense", "spine-chilling", "tense movie scene"),
-    "style:techno": ("industrial", "rave", "warehouse", "machine music"),
-    "instrument:synth pad": ("ambient synth", "synth drone", "atmospheric synths"),
-    "instrument:distorted guitar": ("electric guitar riff", "power chords", "distortion", "amplified", "metallic"),
-    "instrument:clean electric guitar": ("electric guitar", "e-guitar", "e-guitars"),
-    "instrument:string ensemble": ("sustained strings melody", "lush strings", "violas"),
-    "instrument:acoustic guitar": ("strumming", "fingerpicking", "strumming guitar", "spanish guitar"),
-    "instrument:violin": ("viola",),
-    "instrument:piano": ("upright piano", "honky tonk"),
-    "instrument:flute": ("wooden flute", "shakuhachi", "piccolo"),
-    "instrument:trumpet": ("cornet", "bugle", "fanfare"),
-    "family:plucked": ("mandolin", "ukulele", "lute", "oud", "stringed instrument", "zither strings"),
-    "family:bells": ("tinkling", "glassy", "metallic bells", "ringing", "bell"),
-    "family:voice": ("vocalisation", "vocal harmony pads", "backing vocals", "harmonizing", "chanting voices"),
-    "family:synth": ("digital", "futuristic", "arpeggiated synth", "theremin", "synthetic", "synthesiser arrangements"),
-    "family:organ": ("organs", "reedy"),
-    "family:bass": ("strong bass line", "groovy bass", "percussive bass line", "boomy bass", "boomy"),
-    "family:woodwind": ("reed instrument", "didgeridoo", "breathy", "airy"),
-    "family:keyboard": ("keyboard accompaniment", "keyboard harmony", "piano accompaniment"),
-    "family:guitar": ("guitar solo", "guitar accompaniment", "guitar riff", "guitar picking"),
-    "drums:yes": (
-        *(
-            "punchy kick",
-            "punchy snare",
-            "shimmering hi hats",
-            "cymbals",
-            "hi hats",
-            "snare",
-            "kick",
-            "steady drumming",
-        ),
-        *("shimmering cymbals", "four on the floor", "drum rolls", "kick and snare", "hi-hat", "percussive", "toms"),
-        *("cymbal crashes", "rimshots", "rhythm section", "wooden percussion", "cowbell", "percussions", "tom"),
-    ),
-    "drums:no": ("no kick", "no rhythm section", "beatless"),
-    "kit:electronic": (
-        "808",
-        "programmed percussion",
-        "808 bass drum",
-        "electronic percussion",
-        "punchy digital drums",
-    ),
-    "ensemble:solo": ("soloist", "alone", "on its own", "lesson", "tutorial", "demonstration", "instructional"),
-    "ensemble:group": ("band playing", "orchestration", "arrangement", "full instrumentation", "layered"),
-    "energy:calm": (
-        "smooth",
-        "pleasant",
-        "warm",
-        "subtle",
-        "delicate",
-        "slow and calm",
-        "meditation",
-        "hushed",
-        "cozy",
-    ),
-    "energy:high": (
-        "strong",
-        "punchy",
-        "enthusiastic",
-        "adrenaline",
-        "explosive",
-        "emphatic",
-        "big",
-        "youthful",
-        "rush",
-    ),
-    "density:sparse": ("simple", "bare", "empty", "stripped down"),
-    "density:busy": ("rich", "chaotic", "frantic", "elaborate", "fast notes", "hectic", "virtuosic"),
-    "register:low": ("low", "bassy", "rumbling", "low tones"),
-    "register:high": ("bright", "shrill", "high", "tinny", "shimmering", "sparkling", "glistening"),
-    "mood:happy": ("buoyant", "perky", "bright mood", "celebratory", "festive", "summery", "vivacious", "peppy"),
-    "mood:playful": ("eccentric", "circus", "mischievous", "comedic", "silly"),
-    "mood:sad": ("longing", "tragic", "grim", "pensive", "lonely", "blue", "bittersweet", "grieving"),
-    "mood:romantic": ("sensual", "love", "loving", "warm-hearted", "touching", "mellifluous", "dulcet", "soft ballad"),
-    "mood:dreamy": ("mystical", "enchanting", "celestial", "magical", "hopeful", "soft and floating", "dream"),
-    "mood:dark": ("weird", "strange", "unsettling", "menacing", "ghostly", "enigmatic", "dark and low"),
-    "mood:tense": ("dissonant", "anticipation", "dangerous", "building tension", "on edge", "cliffhanger"),
-    "mood:aggressive": ("screaming", "violent", "manic", "raw", "furious", "hard", "blistering"),
-    "mood:epic": ("inspiring", "motivational", "adventure", "trailer", "battle", "glorious", "huge"),
-    "mood:groovy": ("addictive", "infectious", "rhythmic", "head-nodding", "foot-tapping", "grooving", "dance groove"),
-    "mood:hypnotic": ("monotone", "repeated", "mesmerising", "loop", "repeated theme", "droning beat"),
-    "texture:arpeggio": ("plucking", "cascading", "rippling", "picked", "fingerpicked"),
-    "texture:sustained": ("sustained", "held", "static", "slow swells"),
-    "voice:sung": ("vocal", "song with vocals", "crooning", "humming", "vibrato singing", "passionate singing"),
-    "voice:spoken": ("story telling", "laughing", "shouting", "voice over", "interview", "lecture", "radio host"),
-    "voice:male": ("man", "baritone", "deep voice", "male rap"),
-    "voice:female": ("woman", "soprano", "girl", "female vocalist"),
-    "sound:hum": ("engine", "car", "air conditioner", "buzzing", "vibrations", "droning machine"),
-    "sound:noise": ("tv static", "radio static", "harsh noise", "gusts", "feedback"),
-    "sound:clicks": ("hitting", "typing", "footsteps", "tapping", "metronome"),
-    "sound:beeps": ("beep", "phone ringing", "telephone", "dial tone"),
-    "sound:nature": ("stream", "river", "storm", "wind", "forest", "rainstorm"),
-    "recording:noisy": (
-        *("amateur recording", "home video", "inferior audio quality", "live recording", "crackling", "old recording"),
-        *("low quality recording", "noisy background", "background noise", "crackle", "poor quality"),
-    ),
-    "recording:muffled": ("mono", "lo-fi", "behind a wall", "underwater sound", "dull"),
-    "recording:reverberant": ("concert hall", "live performance", "church acoustics", "delay", "cathedral", "wet"),
-}
-"""Fact -> words that come near it; may repeat across facts, and may be a `WORDS` phrase of no fact at all."""
 
 
 def group_of(fact: str) -> str:

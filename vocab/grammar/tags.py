@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from vocab.grammar.lexicon import FACTS, WORDS, stated_facts
 from vocab.grammar.words_feel import ENERGY_WORDS, MOOD_WORDS, TEMPO_WORDS, USES, VOICES
-from vocab.grammar.words_sound import INSTRUMENTS, QUALITIES
+from vocab.grammar.words_instruments import INSTRUMENTS
+from vocab.grammar.words_playing import QUALITIES
 from vocab.grammar.words_style import STYLES
 
 __all__ = ["short_captions"]

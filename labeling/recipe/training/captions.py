@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from labeling.recipe.training.words import FILLER_PHRASES, NEUTRAL_WORDS
-from vocab.grammar.lexicon import LOOSE_WORDS, WORDS, group_of, implied_by
+from vocab.grammar.lexicon import WORDS, group_of, implied_by
+from vocab.grammar.loose_words import LOOSE_WORDS
 
 __all__ = ["Caption", "write_caption"]
 

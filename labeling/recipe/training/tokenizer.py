@@ -8,7 +8,8 @@ from typing import Any
 
 from labeling.recipe.training.vocabulary_texts import vocabulary_pool
 from labeling.recipe.training.words import FILLER_PHRASES, NEUTRAL_WORDS
-from vocab.grammar.lexicon import LOOSE_WORDS, WORDS
+from vocab.grammar.lexicon import WORDS
+from vocab.grammar.loose_words import LOOSE_WORDS
 
 __all__ = ["MAX_TOKENS", "known_words", "make_tokenizer", "save_processor", "split_words"]
 

@@ -11,7 +11,8 @@ from labeling.recipe.composing.compose import compose
 from labeling.recipe.composing.describe import describe
 from labeling.recipe.training.captions import write_caption
 from labeling.recipe.training.tokenizer import MAX_TOKENS, known_words, make_tokenizer
-from vocab.grammar.lexicon import FACTS, LOOSE_WORDS, WORDS
+from vocab.grammar.lexicon import FACTS, WORDS
+from vocab.grammar.loose_words import LOOSE_WORDS
 
 
 @settings(max_examples=150, deadline=None)

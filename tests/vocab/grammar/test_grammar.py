@@ -13,7 +13,8 @@ from vocab.grammar.english import conjugate, gerund, join_and, sentence, with_ar
 from vocab.grammar.grammar import long_captions
 from vocab.grammar.lexicon import FACTS, WORDS, group_of, stated_facts
 from vocab.grammar.tags import short_captions
-from vocab.grammar.words_sound import BASS_LINES, GROOVES, INSTRUMENTS, LINES
+from vocab.grammar.words_instruments import INSTRUMENTS
+from vocab.grammar.words_playing import BASS_LINES, GROOVES, LINES
 from vocab.grammar.words_style import STYLES
 from vocab.store import bundled_vocabulary
 

@@ -9,7 +9,6 @@ import pytest
 from vocab.grammar.lexicon import (
     FACTS,
     FAMILY_OF,
-    LOOSE_WORDS,
     STYLES,
     WORDS,
     group_of,
@@ -17,6 +16,7 @@ from vocab.grammar.lexicon import (
     stated_facts,
     with_implied,
 )
+from vocab.grammar.loose_words import LOOSE_WORDS
 
 
 def test_no_phrase_states_two_facts() -> None:
