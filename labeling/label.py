@@ -111,7 +111,7 @@ def label_shard(crate: Crate, run: LabelRun, shard: int, slots: list[OpenSlot]) 
     """Write the labels of one shard: the clips' rows in the clips' order."""
     started = time.monotonic()
     with crate.storage.open(crate.clips_part(shard)) as file:
-        tracks = pq.read_table(file, columns=["clip_id", "title", "artist", "tags", "licence", "extra"])
+        tracks = pq.read_table(file, columns=["clip_id", "title", "artist", "album", "tags", "extra", "from_list"])
     clip_ids = tracks.column("clip_id").to_pylist()
     columns: dict[str, Any] = {"clip_id": tracks.column("clip_id"), "metadata": _metadata(tracks)}
     if run.profile.prompt:
@@ -186,7 +186,9 @@ def _metadata(tracks: pa.Table) -> pa.Array:
 
 
 def metadata_prompt(row: Mapping[str, Any]) -> str:
-    """All that is known of a track in one line (PAPER 3.6, curated set): title, artist, tags, then other columns."""
+    """What is known of a track in one line (PAPER 3.6, curated set): title, artist, tags, album, then what else its
+    list has. Further tags of its file (ids, comments, copyright) say nothing of how it sounds."""
     said = [row["title"], f"by {row['artist']}" if row["artist"] else "", ", ".join(row["tags"])]
-    said += [f"{pair['name']}: {pair['value']}" for pair in row["extra"]]
+    extra = [(pair["name"], pair["value"]) for pair in row["extra"] if pair["name"] in row["from_list"]]
+    said += [f"{name}: {value}" for name, value in [("album", row["album"]), *extra] if value]
     return "; ".join(text for text in said if text)

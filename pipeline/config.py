@@ -10,7 +10,7 @@ from pipeline.ids import content_hash
 
 __all__ = ["FORMAT_VERSION", "ClipsConfig", "QualityConfig"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the files in a crate. Raised when the same input would be written otherwise."""
 
 

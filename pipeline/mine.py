@@ -24,6 +24,7 @@ from pipeline.crate.plan import read_shard
 from pipeline.crate.schema import audio_columns, clips_schema, rejects_schema
 from pipeline.crate.shards import ShardWriter, write_marker
 from pipeline.ids import clip_id
+from pipeline.known import known_columns
 from pipeline.records import CutClip, LeftOut, Reject, ShardReport, SourceInfo, Track
 from pipeline.source.fetch import fetched
 
@@ -133,16 +134,14 @@ def _clip_row(crate: Crate, track: Track, clip: CutClip) -> dict[str, Any]:
 
 
 def _shared_columns(track: Track, info: SourceInfo, sha256: str, size: int) -> dict[str, Any]:
+    facts = asdict(info)
+    tags = dict(facts.pop("tags"))
     return {
-        "title": track.title,
-        "artist": track.artist,
-        "tags": list(track.tags),
-        "licence": track.licence,
-        "extra": [{"name": name, "value": value} for name, value in track.extra],
+        **known_columns(track, tags),
         "source_key": track.key,
         "source_sha256": sha256,
         "source_bytes": size,
-        **{f"source_{name}": value for name, value in asdict(info).items()},
+        **{f"source_{name}": value for name, value in facts.items()},
     }
 
 

@@ -22,6 +22,9 @@ class Track:
     """Where the bytes are: a local path or an fsspec URL."""
     title: str = ""
     artist: str = ""
+    album: str = ""
+    isrc: str = ""
+    """International Standard Recording Code."""
     tags: tuple[str, ...] = ()
     licence: str = ""
     extra: tuple[tuple[str, str], ...] = ()
@@ -55,6 +58,8 @@ class SourceInfo:
     container: str
     decode_errors: int
     """Packets that could not be decoded and were left out."""
+    tags: tuple[tuple[str, str], ...] = ()
+    """What the file says of itself, as (name, value); see `pipeline.audio.tags`."""
 
 
 @dataclass(frozen=True, kw_only=True)

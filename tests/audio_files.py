@@ -5,6 +5,7 @@ C channels, T samples.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -79,8 +80,15 @@ def chord(duration_s: float, sample_rate_hz: int, *, seed: int = 0) -> NDArray[n
     return out_CT + rng.normal(0, 0.01, out_CT.shape).astype(np.float32)
 
 
-def write_audio(path: Path, audio_CT: NDArray[np.float32], sample_rate_hz: int, name: str) -> Path:
-    """Encode `audio_CT` as `FORMATS[name]`; the file's suffix is the caller's."""
+def write_audio(
+    path: Path,
+    audio_CT: NDArray[np.float32],
+    sample_rate_hz: int,
+    name: str,
+    *,
+    tags: Mapping[str, str] | None = None,
+) -> Path:
+    """Encode `audio_CT` as `FORMATS[name]`; the file's suffix is the caller's. `tags`: not for Vorbis."""
     how = FORMATS[name]
     if how.codec == "vorbis":  # PyAV's wheel reads Vorbis but has no good encoder for it
         with soundfile.SoundFile(path, "w", sample_rate_hz, len(audio_CT), format="OGG", subtype="VORBIS") as file:
@@ -89,6 +97,7 @@ def write_audio(path: Path, audio_CT: NDArray[np.float32], sample_rate_hz: int, 
         return path
     with av.open(str(path), "w", format=how.container, options=dict(how.options)) as container:
         stream = container.add_stream(how.codec, rate=sample_rate_hz, layout=_LAYOUTS[len(audio_CT)])
+        container.metadata.update(tags or {})
         if how.codec == "flac":
             stream.codec_context.options = {"compression_level": "0"}
         _encode(container, stream, audio_CT, sample_rate_hz)

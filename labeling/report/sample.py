@@ -20,7 +20,8 @@ __all__ = ["Place", "SampledClip", "choose_places", "read_sample"]
 
 _ROWS_AT_ONCE = 4
 """Audio of a row group is read in slices of so many clips."""
-_COLUMNS = ("clip_id", "track_id", "index", "start_s", "duration_s", "title", "artist", "tags", "licence", "extra")
+_TRACK = ("title", "artist", "album", "tags", "licence", "extra")
+_COLUMNS = ("clip_id", "track_id", "index", "start_s", "duration_s", "music_score", *_TRACK)
 _SOURCE = ("source_key", "source_codec", "source_sample_rate_hz", "source_channels", "rms_dbfs")
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.audio.claims import claimed_duration_s, is_film
 from pipeline.audio.quality import FULL_SCALE, FULL_SCALE_OF_CODEC
+from pipeline.audio.tags import read_tags
 from pipeline.config import QualityConfig
 from pipeline.errors import DecodeFailure
 from pipeline.records import SourceInfo
@@ -70,6 +71,7 @@ class AudioSource:
         self.missing_s = 0.0
         """Holes between time stamps, in containers where a hole means lost data."""
         self.claimed_s: float | None = None
+        self.tags: dict[str, str] = {}
         self._stopped = ""
         self._stamps_tell_holes = False
         self._tick_s = 0.0
@@ -82,6 +84,7 @@ class AudioSource:
             self.container_name = container.format.name.split(",")[0]
             self.codec = stream.codec_context.name
             self._stamps_tell_holes = _stamps_tell_holes(container)
+            self.tags = read_tags(container, stream, self._path)
             self.claimed_s = claimed_duration_s(container, stream, self._path)
             fifo = av.AudioFifo()
             for frame in self._frames(container, stream):
@@ -127,6 +130,7 @@ class AudioSource:
             codec=self.codec,
             container=self.container_name,
             decode_errors=self.errors + self.foreign_frames,
+            tags=tuple(self.tags.items()),
         )
 
     def _frames(self, container: av.container.InputContainer, stream: Any) -> Iterator[av.AudioFrame]:
@@ -221,7 +225,7 @@ def _opened(path: str) -> Iterator[av.container.InputContainer]:
     options = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
     try:
         # The prefix keeps a name such as `concat:a.mp3` or `12:30.mp3` from being read as a protocol.
-        container = av.open("file:" + str(Path(path).absolute()), options=options, metadata_errors="replace")
+        container = av.open("file:" + str(Path(path).absolute()), options=options, metadata_errors="surrogateescape")
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise DecodeFailure("unreadable", _explain(error), stage="read") from error
     except av.error.FFmpegError as error:

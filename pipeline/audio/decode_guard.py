@@ -122,7 +122,7 @@ class GuardedDecoder:
             elif kind == "left-out":
                 yield LeftOut(**message)
             elif kind == "source":
-                yield SourceInfo(**message)
+                yield SourceInfo(**message | {"tags": tuple((name, value) for name, value in message["tags"])})
             elif kind == "failed":
                 child.busy = False
                 raise DecodeFailure(message["reason"], message["detail"], stage=message["stage"])

@@ -56,7 +56,9 @@ def write_card(crate: Crate) -> None:
         "",
         "## Licence",
         "",
-        "Each clip carries the licence that the input gave for its track (`licence`; empty where none was given).",
+        "Each clip carries what the input's list, else the file's own tags, say of its track: `title`, `artist`, "
+        "`album`, `isrc`, `licence` (empty where nothing was said), and `copyright` in `extra`; `from_list` and "
+        "`from_file` name the source.",
         f"Embedder weights: {crate.embedder.licence or 'licence not stated'}.",
         "",
     ]

@@ -55,8 +55,8 @@ class PlanDigest:
 
     def add(self, tracks: Iterable[Track]) -> None:
         for track in tracks:
-            row = (track.track_id, track.key, track.title, track.artist, track.tags, track.licence, track.extra)
-            self._digest.update(repr(row).encode())
+            names = (track.track_id, track.key, track.title, track.artist, track.album, track.isrc)
+            self._digest.update(repr((*names, track.tags, track.licence, track.extra)).encode())
 
     def hex(self) -> str:
         return self._digest.hexdigest()
@@ -73,6 +73,8 @@ def write_plan(storage: Storage, listing: Listing, shards: int) -> None:
             "position": position,
             "title": track.title,
             "artist": track.artist,
+            "album": track.album,
+            "isrc": track.isrc,
             "tags": list(track.tags),
             "licence": track.licence,
             "extra": [{"name": name, "value": value} for name, value in track.extra],
@@ -112,6 +114,8 @@ def _tracks(rows: list[dict[str, object]]) -> Iterator[Track]:
             path=str(row["path"]),
             title=str(row["title"]),
             artist=str(row["artist"]),
+            album=str(row["album"]),
+            isrc=str(row["isrc"]),
             tags=tuple(row["tags"]),  # type: ignore[arg-type]
             licence=str(row["licence"]),
             extra=tuple((pair["name"], pair["value"]) for pair in row["extra"]),  # type: ignore[attr-defined]

@@ -24,7 +24,15 @@ _STRING = pa.string()
 _STRINGS = pa.list_(pa.string())
 _EXTRA = pa.list_(pa.struct([("name", _STRING), ("value", _STRING)]))
 _AUDIO = pa.struct([("bytes", pa.binary()), ("path", _STRING)])
-_TRACK_FIELDS = [("title", _STRING), ("artist", _STRING), ("tags", _STRINGS), ("licence", _STRING), ("extra", _EXTRA)]
+_TRACK_FIELDS = [
+    ("title", _STRING),
+    ("artist", _STRING),
+    ("album", _STRING),
+    ("isrc", _STRING),
+    ("tags", _STRINGS),
+    ("licence", _STRING),
+    ("extra", _EXTRA),
+]
 
 LABEL_TYPE = pa.list_(
     pa.struct(
@@ -61,7 +69,11 @@ def plan_schema() -> pa.Schema:
 
 
 def clips_schema(config: ClipsConfig, dimension: int) -> pa.Schema:
-    """One row a clip: identity, audio, embedding, quality, provenance."""
+    """One row a clip: identity, audio, embedding, quality, provenance.
+
+    music_score: how much nearer to music than to other sounds, by the embedder; null where it cannot tell.
+    from_list, from_file: which of the describing columns and extras the list had, and which the file's own tags.
+    """
     columns = audio_columns(config)
     schema = pa.schema(
         [
@@ -72,7 +84,10 @@ def clips_schema(config: ClipsConfig, dimension: int) -> pa.Schema:
             ("duration_s", pa.float64()),
             *((name, _AUDIO) for name in columns),
             ("embedding", pa.list_(pa.float32(), dimension)),
+            ("music_score", pa.float32()),
             *_TRACK_FIELDS,
+            ("from_list", _STRINGS),
+            ("from_file", _STRINGS),
             ("peak", pa.float32()),
             ("rms_dbfs", pa.float32()),
             ("clipped_share", pa.float32()),

@@ -24,6 +24,7 @@ from pipeline.crate.crate import Crate
 from pipeline.crate.manifest import write_manifest
 from pipeline.crate.verify import verify_crate
 from pipeline.errors import BadInput, CrateMismatch, VocabularyProblem
+from tests.audio_files import chord, write_audio
 from tests.crates import CONFIG, label, mine_clips, plan_crate, write_captions
 
 
@@ -243,6 +244,31 @@ def test_curated_joins_metadata_and_retrieves_nothing(tmp_path: Path, music: Pat
     assert {row["prompt"] for row in rows} == {"Rain, again; by Ada; folk, calm; year: 1999", ""}
     assert set(rows[0]) == {"clip_id", "metadata", "prompt"}
     assert ["Rain, again", "Ada", "folk", "calm"] in [row["metadata"] for row in rows]
+
+
+def test_tags_of_files_are_the_metadata_of_clips(tmp_path: Path, tiny_clap: Path) -> None:
+    from beam_jobs.labels import label_crate
+
+    rate = 44_100
+    (tmp_path / "music").mkdir()
+    tags = {"title": "Tagged", "artist": "Ada", "album": "One", "genre": "Folk", "comment": "secret"}
+    write_audio(tmp_path / "music/a.flac", chord(2, rate), rate, "flac", tags=tags)
+    write_audio(tmp_path / "music/b.mp3", chord(2, rate), rate, "mp3", tags=tags | {"title": "Two"})
+    (tmp_path / "songs.csv").write_text("path,title,mood\nmusic/a.flac,Listed,calm\nmusic/b.mp3,,\n")
+    crate = plan_crate(tmp_path / "songs.csv", tmp_path / "crate", tiny_clap)
+    assert mine_clips(crate, Engine(workers=1)) == 1
+    run = label_crate(crate, profile="curated", engine=Engine(workers=1))
+    rows = pq.read_table(sorted((tmp_path / "crate" / run.folder).glob("*.parquet"))).to_pylist()
+    assert sorted(row["metadata"] for row in rows) == [["Listed", "Ada", "Folk"], ["Two", "Ada", "Folk"]]
+    assert sorted(row["prompt"] for row in rows) == [
+        "Listed; by Ada; Folk; album: One; mood: calm",
+        "Two; by Ada; Folk; album: One",
+    ]
+    clips = pq.read_table(sorted((tmp_path / "crate/clips").glob("*.parquet"))).to_pylist()
+    found = {clip["source_key"]: clip for clip in clips}
+    assert found["music/a.flac"]["from_list"] == ["mood", "title"]
+    assert found["music/a.flac"]["from_file"] == ["album", "artist", "comment", "tags", "title"]
+    assert found["music/b.mp3"]["extra"] == [{"name": "comment", "value": "secret"}]
 
 
 def test_datasets_loads_clips_and_labels_without_our_code(finished_crate: Path) -> None:

@@ -107,7 +107,7 @@ def test_no_crate_another_version_and_another_config(crate: Crate, tmp_path: Pat
         Crate.open(tmp_path / "nowhere")
     header = json.loads(file(crate, "crate.json").read_text())
     file(crate, "crate.json").write_text(json.dumps(header | {"format_version": 99}))
-    with pytest.raises(CrateMismatch, match="has crate format 99, this cratedig reads and writes 1"):
+    with pytest.raises(CrateMismatch, match="has crate format 99, this cratedig reads and writes 2"):
         Crate.open(crate.storage.url)
     file(crate, "crate.json").write_text(json.dumps(header | {"config": {"clip_s": -1}}))
     with pytest.raises(CrateMismatch, match=r"crate.json cannot be understood"):
