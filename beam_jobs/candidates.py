@@ -8,16 +8,9 @@ from dataclasses import dataclass
 import apache_beam as beam
 
 from beam_jobs.engine import Engine, beam_pipeline
-from labeling.search.candidates import (
-    CandidateSet,
-    add_bucket_counts,
-    bucket_counts,
-    find_candidates,
-    read_candidates,
-    read_counts,
-    write_counts,
-)
+from labeling.search.candidates import CandidateSet, find_candidates, read_candidates
 from labeling.search.caption_embeddings import load_embeddings
+from labeling.search.counts import add_bucket_counts, bucket_counts, read_counts, write_counts
 from labeling.search.exact import CaptionSearch, ExactSearch
 from pipeline.crate.crate import Crate
 from pipeline.records import ShardReport
@@ -112,7 +105,8 @@ def count_candidates(job: CandidatesJob, engine: Engine, *, clips: int) -> None:
     np.unique in each shard, one CombinePerKey over buckets of captions, one file a bucket.
     """
     storage = job.storage()
-    if read_counts(storage, job.chosen) is not None:
+    covers = {"clips": clips}
+    if read_counts(storage, job.chosen, covers) is not None:
         return
     folder = f"{job.folder}/buckets"
     storage.remove(folder)
@@ -127,5 +121,5 @@ def count_candidates(job: CandidatesJob, engine: Engine, *, clips: int) -> None:
             | "Write" >> beam.ParDo(_WriteBucket(job.root, folder))
         )
     buckets = (storage.read_bytes(f"{folder}/{name}") for name in storage.list(folder, ".bin"))
-    write_counts(storage, job.chosen, buckets, clips=clips)
+    write_counts(storage, job.chosen, buckets, Vocabulary.load(job.vocabulary).ids, clips=clips, covers=covers)
     storage.remove(folder)

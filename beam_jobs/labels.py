@@ -17,8 +17,9 @@ from beam_jobs.vocab_embed import embed_job, join_embeddings
 from labeling.draw import Method
 from labeling.label import LabelRun, OpenSlot, label_shard
 from labeling.profiles import PROFILES, Profile, check_vocabulary, resolve_vocabularies
-from labeling.search.candidates import CandidateSet, read_counts, write_mean_embedding
-from labeling.search.caption_embeddings import embeddings_name
+from labeling.search.candidates import CandidateSet, write_mean_embedding
+from labeling.search.caption_embeddings import embeddings_name, embeddings_stand
+from labeling.search.counts import read_counts
 from pipeline.crate.crate import CANDIDATES, CLIPS, Crate
 from pipeline.crate.shards import read_marker
 from pipeline.errors import BadInput, CrateMismatch
@@ -67,10 +68,11 @@ class LabelsJob:
         slots = []
         for slot in self.run.profile.slots:
             chosen = self.run.candidates[slot.name]
-            counts_N = read_counts(crate.storage, chosen)
-            if counts_N is None:
+            counts = read_counts(crate.storage, chosen)
+            if counts is None:
                 raise CrateMismatch(f"{chosen.folder} has no counts; label again: cratedig label {self.root}")
             vocabulary = Vocabulary.load(self.vocabularies[slot.name])
+            counts_N = counts.dense(len(vocabulary))
             slots.append(OpenSlot(slot=slot, chosen=chosen, vocabulary=vocabulary, counts_N=counts_N))
         return _Worker(crate, self.run, slots)
 
@@ -135,10 +137,10 @@ def label_crate(
     for slot in chosen_profile.slots:
         vocabulary = opened[slot.name]
         job = _candidates_job(crate, vocabulary, files[slot.name], k=k, debias=debias, search=search)
+        if debias:
+            write_mean_embedding(crate, job.chosen)
         if job.todo():
             _embed_if_needed(crate, job, vocabulary, embedder, device, engine, stage, note)
-            if debias:
-                write_mean_embedding(crate, job.chosen)
             prepare_index(crate, job, note)
             run_job(job, engine, stage(job))
         count_candidates(job, engine, clips=_clips_in(crate))
@@ -178,7 +180,7 @@ def _candidates_job(
         embeddings_root=posixpath.dirname(file) or ".",
         embeddings_name=embeddings_name(card.content_hash, crate.embedder),
     )
-    if not Storage(job.embeddings_root).exists(job.embeddings_name):
+    if not embeddings_stand(Storage(job.embeddings_root), job.embeddings_name):
         job = replace(job, embeddings_root=posixpath.join(crate.storage.url, CANDIDATES))
     return job
 
@@ -194,7 +196,7 @@ def _embed_if_needed(
     note: Callable[[str], None],
 ) -> None:
     """Embed the vocabulary into the crate unless its matrix lies there or beside the vocabulary already."""
-    if Storage(job.embeddings_root).exists(job.embeddings_name):
+    if embeddings_stand(Storage(job.embeddings_root), job.embeddings_name):
         return
     from labeling.embedders.by_name import load_embedder
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from labeling.search.caption_embeddings import embeddings_name
+from labeling.search.caption_embeddings import embeddings_name, embeddings_stand, seal_embeddings
 from pipeline.crate.shards import is_done, part_name, write_marker
 from pipeline.errors import IndexMismatch
 from pipeline.ids import content_hash
@@ -75,7 +75,7 @@ class EmbedJob:
 
     def todo(self) -> list[int]:
         storage = self.storage()
-        if storage.exists(self.name):
+        if embeddings_stand(storage, self.name):
             return []
         return [
             k for k in range(self.shard_count) if not is_done(storage, self.folder, k, self.shard_count, self.run_hash)
@@ -151,7 +151,7 @@ def length_order(vocabulary: Vocabulary) -> NDArray[np.int64]:
 def join_embeddings(job: EmbedJob) -> None:
     """Put the parts into the vocabulary's order, one matrix; memory does not depend on N. The parts are removed."""
     storage = job.storage()
-    if storage.exists(job.name):
+    if embeddings_stand(storage, job.name):
         return
     place_N = np.empty(job.captions, dtype=np.int64)
     place_N[length_order(open_vocabulary(job.vocabulary))] = np.arange(job.captions)
@@ -172,6 +172,7 @@ def join_embeddings(job: EmbedJob) -> None:
                     here = places // job.shard_rows == shard
                     block[here] = parts[shard][places[here] - shard * job.shard_rows]
                 file.write(block.data.cast("B"))
+    seal_embeddings(storage, job.name, file)
     storage.remove(job.folder)
 
 

@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from labeling.draw import draw
 from labeling.label import OpenSlot, label_columns
 from labeling.profiles import PROFILES
-from labeling.search.candidates import CandidateSet, add_bucket_counts, bucket_counts, write_counts
+from labeling.search.candidates import CandidateSet
+from labeling.search.counts import add_bucket_counts, bucket_counts, read_counts, write_counts
 from pipeline.crate.shards import part_name, write_marker
 from pipeline.ids import clip_id, hash_u64, track_id
 from pipeline.records import ShardReport
@@ -89,8 +90,10 @@ def speed(clips: int, captions: int) -> None:
         packed = _count(shards, vocabulary.ids)
         chosen = _chosen(vocabulary)
         storage = Storage(folder)
-        counts_N = write_counts(storage, chosen, packed, clips=clips)
-        storage.remove(chosen.counts_file)
+        write_counts(storage, chosen, packed, vocabulary.ids, clips=clips, covers={})
+        counts = read_counts(storage, chosen)
+        assert counts is not None
+        counts_N = counts.dense(captions)
         print(f"{captions:,} captions, {clips:,} clips in {len(shards)} shards of {_SHARD_CLIPS}, K = {_K}")
         print(f"  {'count, kernels (unique a shard, add up a bucket)':54} {1e6 * counted / clips:7.2f} us a clip")
         print(

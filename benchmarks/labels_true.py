@@ -19,7 +19,7 @@ import numpy as np
 
 from labeling.profiles import PROFILES
 from labeling.recipe.judging.facts import EXCLUSIVE, judge_facts
-from pipeline.crate.crate import LABELS, Crate
+from pipeline.crate.crate import Crate, read_run
 from pipeline.crate.dataset import iterate_clips, the_label_run
 from vocab.grammar.lexicon import group_of, with_implied
 from vocab.store import BUNDLED_FOLDER, Vocabulary
@@ -59,7 +59,7 @@ class Tally:
 def measure(crate: Crate, run: str) -> Iterator[tuple[str, Tally, Tally]]:
     """(slot, drawn, random) for each slot of a label run."""
     known = json.loads(FACTS.read_text())
-    said = crate.storage.read_json(f"{LABELS}/{run}/run.json")
+    said = read_run(crate, run)
     kinds = {slot.name: slot.kind for profile in PROFILES.values() for slot in profile.slots}
     drawn: dict[str, Tally] = defaultdict(Tally)
     chance: dict[str, Tally] = defaultdict(Tally)

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from labeling.draw import Method, draw, first_draw_probability
 from labeling.profiles import Profile, Slot
 from labeling.search.candidates import CandidateSet, read_candidates
-from pipeline.crate.crate import LABELS, Crate
+from pipeline.crate.crate import LABELS, RUN_FILE, Crate
 from pipeline.crate.schema import LABEL_TYPE, labels_schema
+from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.shards import is_done, part_name, write_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash, hash_u64
@@ -80,9 +81,9 @@ class LabelRun:
 
     def begin(self, crate: Crate) -> None:
         """Write run.json, or raise CrateMismatch where a run of that name is another one."""
-        file = f"{self.folder}/run.json"
+        file = f"{self.folder}/{RUN_FILE}"
         if crate.storage.exists(file):
-            found = crate.storage.read_json(file)
+            found = read_sealed(crate.storage, file)
             if found.get("run_hash") != self.hash:
                 raise CrateMismatch(
                     f"labels {self.name!r} of {crate.storage.url} were made with other settings "
@@ -91,7 +92,7 @@ class LabelRun:
             return
         if not all(c.isalnum() or c in "-_" for c in self.name):
             raise BadInput(f"label run name {self.name!r}: expected letters, digits, '-' and '_' only")
-        crate.storage.write_json(file, self.describe())
+        write_sealed(crate.storage, file, self.describe())
 
     def done(self, crate: Crate, shard: int) -> bool:
         return is_done(crate.storage, self.folder, shard, crate.plan.shards, self.hash)

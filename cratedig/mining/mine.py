@@ -134,12 +134,11 @@ def finish(crate: Crate, *, report: bool, run: str = "") -> None:
     from pipeline.crate.verify import verify_crate
     from pipeline.errors import VerifyFailed
 
-    manifest = write_manifest(crate)
+    write_manifest(crate)
     write_card(crate)
     proof = verify_crate(crate)
     print("\n".join(proof.lines()))
     _print_reasons(proof.reasons)
-    print(f"content hash: {manifest['content_hash']}")
     if not proof.holds:
         raise VerifyFailed(f"{crate.storage.url} does not hold what its plan promised: {proof.faults[0]}")
     if report:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from diffusion.data.text_batch import ClipTexts
-from pipeline.crate.crate import CLIPS, LABELS, Crate
+from pipeline.crate.crate import CLIPS, LABELS, Crate, label_runs, read_run
 from pipeline.crate.schema import audio_columns
 from pipeline.crate.shards import part_name, read_marker
 from pipeline.errors import BadInput, CrateMismatch
@@ -94,7 +94,7 @@ class CrateClips:
         self.labels = self._choose_labels(labels) if text else None
         folders = [CLIPS] + ([f"{LABELS}/{self.labels}"] if self.labels else [])
         self._check_files(folders, check_hashes)
-        run = self.crate.storage.read_json(f"{LABELS}/{self.labels}/run.json") if self.labels else {}
+        run = read_run(self.crate, self.labels) if self.labels else {}
         self._slots = _slot_kinds(run)
         self.labels_hash: str | None = run.get("run_hash")
 
@@ -179,8 +179,7 @@ class CrateClips:
             ) from error
 
     def _choose_labels(self, labels: str | None) -> str:
-        storage = self.crate.storage
-        found = [n for n in storage.list(LABELS) if storage.exists(f"{LABELS}/{n}/run.json")]
+        found = label_runs(self.crate)
         if not found:
             raise BadInput(
                 f"{self.url} has no labels, and this stage trains on text; make them: cratedig label {self.url}"

@@ -8,9 +8,8 @@ from typing import Any
 
 from labeling.draw import Method
 from labeling.search.candidates import CandidateSet
-from pipeline.crate.crate import LABELS, Crate
+from pipeline.crate.crate import LABELS, Crate, label_runs, read_run
 from pipeline.crate.shards import is_done
-from pipeline.crate.verify import label_runs
 from pipeline.errors import BadInput, CrateMismatch
 
 __all__ = ["ReportRun", "ReportSlot", "choose_run"]
@@ -80,7 +79,7 @@ def _written_at(crate: Crate, run: ReportRun) -> float:
 
 
 def _read(crate: Crate, name: str) -> ReportRun:
-    described = crate.storage.read_json(f"{LABELS}/{name}/run.json")
+    described = read_run(crate, name)
     try:
         return ReportRun(
             name=name,
@@ -107,7 +106,7 @@ def _slot(crate: Crate, name: str, described: Mapping[str, Any]) -> ReportSlot:
         debias=described["debias"],
         clips_hash=crate.clips_hash,
     )
-    if chosen.folder != described["candidates"] or not crate.storage.exists(chosen.counts_file):
+    if chosen.folder != described["candidates"] or not crate.storage.exists(chosen.set_file):
         raise CrateMismatch(
             f"{crate.storage.url} does not have the candidates of slot {name} ({described['candidates']}); "
             "find them again: cratedig label with the settings of that run"

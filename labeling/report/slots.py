@@ -19,8 +19,9 @@ from labeling.report.hubs import HubComparison, compare_hubs
 from labeling.report.runs import ReportRun, ReportSlot
 from labeling.report.similarity import Similarity, compare, strangers
 from labeling.report.usage import Counter64, Counts, Hubness, Spread, hubness, rank_curve, spread
-from labeling.search.candidates import read_candidates, read_counts, read_embeddings
-from labeling.search.caption_embeddings import embeddings_name, load_embeddings
+from labeling.search.candidates import read_candidates, read_embeddings
+from labeling.search.caption_embeddings import embeddings_name, embeddings_stand, load_embeddings
+from labeling.search.counts import read_counts
 from pipeline.crate.crate import CANDIDATES, Crate
 from pipeline.crate.shards import part_name
 from pipeline.errors import CrateMismatch, VocabularyProblem
@@ -89,12 +90,12 @@ def slot_figures(
     """Two passes over the slot's candidates, one over its labels. `vocabularies`: slot -> file, for texts that no
     label carries and for embeddings that lie beside their vocabulary; the bundled ones are found without."""
     candidates, clips = _count_candidates(crate, slot)
-    counts_N = read_counts(crate.storage, slot.chosen)
-    if counts_N is None or not np.array_equal(counts_N[counts_N > 0], candidates.counts_U):
+    counts = read_counts(crate.storage, slot.chosen)
+    if counts is None or not np.array_equal(counts.counts_U, candidates.counts_U):
         raise CrateMismatch(
             f"the counts in {slot.chosen.folder} are not those of its candidates; delete that folder and label again"
         )
-    rows_U = np.flatnonzero(counts_N)
+    rows_U = counts.rows_U
     used = _count_uses(crate, run, slot, candidates)
     tables = {name: _extremes(used[name]) for name in METHODS}
     wanted = np.unique(np.concatenate([ids for pair in tables.values() for ids in pair]))
@@ -238,7 +239,7 @@ def _embeddings(crate: Crate, slot: ReportSlot, home: str) -> NDArray[np.float32
     name = embeddings_name(slot.chosen.vocabulary_hash, crate.embedder)
     places = [posixpath.join(crate.storage.url, CANDIDATES), str(BUNDLED_FOLDER)]
     places += [posixpath.dirname(home)] if home else []
-    storage = next((s for s in map(Storage, places) if s.exists(name)), None)
+    storage = next((s for s in map(Storage, places) if embeddings_stand(s, name)), None)
     return load_embeddings(storage, name, crate.embedder) if storage else None
 
 

@@ -1,4 +1,4 @@
-"""Pass 1 of labelling: the top K captions of each clip, and how often each caption stands in a top K.
+"""Pass 1 of labelling: the top K captions of each clip.
 
 B clips of a shard, K candidates, N captions of the vocabulary, D dimensions. A set of candidates belongs to one
 vocabulary and one K; profiles, seeds and K' share it.
@@ -6,11 +6,9 @@ vocabulary and one K; profiles, seeds and K' share it.
 
 from __future__ import annotations
 
-import io
+import heapq
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,28 +16,21 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labeling.search.exact import CaptionSearch
-from pipeline.crate.crate import CANDIDATES, Crate
+from pipeline.crate.crate import CANDIDATES, SET_FILE, Crate
+from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.shards import is_done, part_name, write_marker
-from pipeline.errors import CrateMismatch
-from pipeline.ids import content_hash
+from pipeline.ids import content_hash, hash_u64
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
 
 __all__ = [
     "CandidateSet",
-    "add_bucket_counts",
-    "bucket_counts",
     "find_candidates",
     "read_candidates",
-    "read_counts",
     "read_embeddings",
-    "write_counts",
     "write_mean_embedding",
 ]
-
-_BUCKET_BITS = 16
-"""Counts travel in buckets of 65,536 captions: a dictionary of all of them would not fit a worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +57,16 @@ class CandidateSet:
 
     @property
     def counts_file(self) -> str:
-        return f"{self.folder}/counts.npy"
+        return f"{self.folder}/counts.parquet"
+
+    @property
+    def set_file(self) -> str:
+        """Written last, when all clips are searched and counted."""
+        return f"{self.folder}/{SET_FILE}"
 
     @property
     def mean_file(self) -> str:
-        return f"{self.folder}/mean-embedding.npy"
+        return f"{self.folder}/mean-embedding.json"
 
     def done(self, storage: Storage, shard: int, count: int) -> bool:
         return is_done(storage, self.folder, shard, count, self.hash)
@@ -93,7 +89,7 @@ def find_candidates(
     beat = Heartbeat(crate.storage, chosen.folder, shard)
     clip_ids, embedding_BD = read_embeddings(crate, shard)
     if chosen.debias and len(embedding_BD):
-        embedding_BD = embedding_BD - _load(crate.storage, chosen.mean_file)
+        embedding_BD = embedding_BD - np.array(read_sealed(crate.storage, chosen.mean_file)["mean"], dtype=np.float32)
     k = min(chosen.k, len(ids_N))
     beat({"clips": 0})
     found = search.top(np.ascontiguousarray(embedding_BD, dtype=np.float32), k)
@@ -119,23 +115,37 @@ def find_candidates(
 
 
 def write_mean_embedding(crate: Crate, chosen: CandidateSet, sample: int = 2_000) -> None:
-    """The mean embedding of the first clips, about `sample` of them.
+    """The mean embedding of about `sample` clips: those whose ids' hashes are smallest, whichever came first.
 
     Taking it off the queries takes each caption's mean similarity to those clips off its scores:
-    (q - m) . c = q . c - mean over clips of (clip . c).
+    (q - m) . c = q . c - mean over clips of (clip . c). Where the crate has changed so that the mean is another, the
+    candidates found with the old one are forgotten.
     """
-    if crate.storage.exists(chosen.mean_file):
+    mean_D = [float(x) for x in _mean_embedding(crate, sample)]
+    storage = crate.storage
+    if storage.exists(chosen.mean_file) and read_sealed(storage, chosen.mean_file)["mean"] == mean_D:
         return
-    total_D, clips = np.zeros(crate.embedder.dimension), 0
+    for name in storage.list(chosen.folder, ".json"):
+        storage.remove(f"{chosen.folder}/{name}")
+    write_sealed(storage, chosen.mean_file, {"mean": mean_D})
+
+
+def _mean_embedding(crate: Crate, sample: int) -> NDArray[np.float32]:
+    best: list[tuple[int, int, int]] = []
     for shard in crate.shards:
+        with crate.storage.open(crate.clips_part(shard)) as file:
+            clips = pq.ParquetFile(file).read(columns=["clip_id"]).column(0).to_pylist()
+        here = ((hash_u64("mean", clip), shard, row) for row, clip in enumerate(clips))
+        best = heapq.nsmallest(sample, heapq.merge(best, sorted(here)))
+    rows_of: dict[int, list[tuple[int, int]]] = {}
+    for place, (_, shard, row) in enumerate(best):
+        rows_of.setdefault(shard, []).append((place, row))
+    sampled_SD = np.zeros((len(best), crate.embedder.dimension), dtype=np.float32)
+    for shard, places in rows_of.items():
         _, embedding_BD = read_embeddings(crate, shard)
-        total_D += embedding_BD.sum(axis=0, dtype=np.float64)
-        clips += len(embedding_BD)
-        if clips >= sample:
-            break
-    buffer = io.BytesIO()
-    np.save(buffer, (total_D / max(clips, 1)).astype(np.float32), allow_pickle=False)
-    crate.storage.write_bytes(chosen.mean_file, buffer.getvalue())
+        for place, row in places:
+            sampled_SD[place] = embedding_BD[row]
+    return (sampled_SD.sum(axis=0, dtype=np.float64) / max(len(best), 1)).astype(np.float32)
 
 
 def read_candidates(
@@ -148,61 +158,3 @@ def read_candidates(
     captions = table.column("caption_id").combine_chunks().values.to_numpy(zero_copy_only=False)
     scores = table.column("score").combine_chunks().values.to_numpy(zero_copy_only=False)
     return table.column("clip_id"), captions.reshape(-1, k), scores.reshape(-1, k)
-
-
-def bucket_counts(caption_BK: NDArray[np.uint64], ids_N: NDArray[np.uint64]) -> Iterator[tuple[int, bytes]]:
-    """Of one shard: for each bucket of captions, rows and how often they occur, packed for the shuffle."""
-    rows, counts = np.unique(np.searchsorted(ids_N, caption_BK.ravel()), return_counts=True)
-    buckets = rows >> _BUCKET_BITS
-    for bucket in np.unique(buckets):
-        mine = buckets == bucket
-        yield int(bucket), _pack(rows[mine], counts[mine])
-
-
-def add_bucket_counts(packed: Iterable[bytes]) -> bytes:
-    """Add up counts of one bucket; associative, so a runner may combine as it likes."""
-    total = np.zeros(1 << _BUCKET_BITS, dtype=np.int64)
-    bucket = 0
-    for data in packed:
-        rows, counts = _unpack(data)
-        if len(rows):
-            bucket = int(rows[0]) >> _BUCKET_BITS
-            np.add.at(total, rows & ((1 << _BUCKET_BITS) - 1), counts)
-    rows = np.flatnonzero(total)
-    return _pack(rows + (bucket << _BUCKET_BITS), total[rows])
-
-
-def write_counts(storage: Storage, chosen: CandidateSet, buckets: Iterable[bytes], *, clips: int) -> NDArray[np.int64]:
-    """Put the buckets together: (N,) counts. Raises CrateMismatch where they do not add up to K a clip."""
-    counts_N = np.zeros(chosen.captions, dtype=np.int64)
-    for data in buckets:
-        rows, counts = _unpack(data)
-        counts_N[rows] = counts
-    expected = clips * min(chosen.k, chosen.captions)
-    if int(counts_N.sum()) != expected:
-        raise CrateMismatch(
-            f"{chosen.folder} counts {int(counts_N.sum())} candidates, its {clips} clips have {expected}; "
-            f"delete {storage.url}/{chosen.folder} and label again"
-        )
-    buffer = io.BytesIO()
-    np.save(buffer, counts_N, allow_pickle=False)
-    storage.write_bytes(chosen.counts_file, buffer.getvalue())
-    return counts_N
-
-
-def read_counts(storage: Storage, chosen: CandidateSet) -> NDArray[np.int64] | None:
-    """(N,) counts, in the vocabulary's order; None where they were never made."""
-    return _load(storage, chosen.counts_file) if storage.exists(chosen.counts_file) else None
-
-
-def _load(storage: Storage, name: str) -> NDArray[Any]:
-    return np.load(io.BytesIO(storage.read_bytes(name)), allow_pickle=False)
-
-
-def _pack(rows: NDArray[np.int64], counts: NDArray[np.int64]) -> bytes:
-    return np.stack([rows, counts]).astype("<i8").tobytes()
-
-
-def _unpack(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    rows, counts = np.frombuffer(data, dtype="<i8").reshape(2, -1)
-    return rows, counts

@@ -10,17 +10,28 @@ import posixpath
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.crate.seals import sealed_files, write_sealed
 from pipeline.errors import IndexMismatch
 from pipeline.ids import content_hash
 from pipeline.records import EmbedderCard
-from pipeline.storage import Storage
+from pipeline.storage import HashingFile, Storage
 
-__all__ = ["embeddings_name", "load_embeddings"]
+__all__ = ["embeddings_name", "embeddings_stand", "load_embeddings", "seal_embeddings"]
 
 
 def embeddings_name(vocabulary_hash: str, embedder: EmbedderCard) -> str:
     """The matrix's file name: of these captions by this model, and no other."""
     return f"captions-{content_hash([vocabulary_hash, embedder.weights_hash])}.npy"
+
+
+def embeddings_stand(storage: Storage, name: str) -> bool:
+    """Whether the matrix is whole: its checksum is written after it."""
+    return storage.exists(f"{name}.json") and storage.exists(name)
+
+
+def seal_embeddings(storage: Storage, name: str, file: HashingFile) -> None:
+    """The last act of writing a matrix: its sha256, for `verify`."""
+    write_sealed(storage, f"{name}.json", {"files": sealed_files({name: file})})
 
 
 def load_embeddings(storage: Storage, name: str, embedder: EmbedderCard) -> NDArray[np.float32]:

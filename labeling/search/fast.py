@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.search.exact import CaptionSearch, Found
+from pipeline.crate.seals import read_sealed, sealed_files, write_sealed
 from pipeline.errors import BadInput, IndexMismatch
 from pipeline.storage import Storage
 
@@ -163,7 +164,7 @@ def write_index(storage: Storage, name: str, index: faiss.Index, card: IndexCard
         with storage.write(name) as target, Path(local).open("rb") as source:
             while block := source.read(1 << 22):
                 target.write(block)
-    storage.write_json(f"{name}.json", asdict(card))
+    write_sealed(storage, f"{name}.json", asdict(card) | {"files": sealed_files({name: target})})
 
 
 def open_index(
@@ -174,7 +175,9 @@ def open_index(
 
     if not storage.exists(f"{name}.json"):
         raise BadInput(f"there is no index {name} in {storage.url}; label again with --search fast to build it")
-    card = IndexCard(**storage.read_json(f"{name}.json"))
+    said = read_sealed(storage, f"{name}.json")
+    said.pop("files")
+    card = IndexCard(**said)
     if card.matrix != matrix:
         raise IndexMismatch(
             f"{storage.url}/{name} was made of {card.matrix}, not of {matrix}; delete it and label again"

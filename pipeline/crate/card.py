@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.crate.crate import LABELS, Crate
+from pipeline.crate.crate import LABELS, Crate, label_runs, read_run
 from pipeline.crate.manifest import shard_counts
 from pipeline.crate.schema import audio_columns
-from pipeline.crate.verify import label_runs
 
 __all__ = ["write_card"]
 
@@ -73,7 +72,7 @@ def _config(name: str, pattern: str, *, default: bool = False) -> list[str]:
 def _labels_section(crate: Crate, runs: Sequence[str]) -> list[str]:
     lines: list[str] = []
     for run in runs:
-        said = crate.storage.read_json(f"{LABELS}/{run}/run.json")
+        said = read_run(crate, run)
         lines += [
             f"## Labels `{run}`",
             "",

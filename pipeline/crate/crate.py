@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pipeline.config import FORMAT_VERSION, ClipsConfig
 from pipeline.crate.plan import PlanSummary, plan_hash, shard_count, write_plan
+from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.shards import is_done, marker_name, part_name, read_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash
@@ -18,9 +19,11 @@ from pipeline.records import EmbedderCard
 from pipeline.source.listing import Listing
 from pipeline.storage import Storage
 
-__all__ = ["CANDIDATES", "CLIPS", "LABELS", "REJECTS", "Crate"]
+__all__ = ["CANDIDATES", "CLIPS", "LABELS", "REJECTS", "RUN_FILE", "SET_FILE", "Crate", "label_runs", "read_run"]
 
 CLIPS, REJECTS, CANDIDATES, LABELS = "clips", "rejects", "candidates", "labels"
+RUN_FILE, SET_FILE = "run.json", "set.json"
+"""Of a label run, of a set of candidates: what it is; a folder without one is not whole."""
 _HEADER = "crate.json"
 
 
@@ -79,7 +82,7 @@ class Crate:
             return []
         self.storage.remove(LABELS)
         for name in self.storage.list(CANDIDATES):
-            if not name.endswith(".npy"):
+            if not name.endswith((".npy", ".npy.json")):
                 self.storage.remove(f"{CANDIDATES}/{name}")
         for index in reopened:
             self.storage.remove(marker_name(CLIPS, index, self.plan.shards))
@@ -134,7 +137,7 @@ class Crate:
                 f"{storage.url} is not empty and no crate (it holds {names[0]!r}); give --out a new or empty folder"
             )
         write_plan(storage, listing, shards)
-        storage.write_json(_HEADER, crate._header())
+        write_sealed(storage, _HEADER, crate._header())
         return crate
 
     @classmethod
@@ -153,6 +156,7 @@ class Crate:
                 "use the version that made it, or mine into another folder"
             )
         try:
+            header = read_sealed(storage, _HEADER)
             return cls(
                 storage=storage,
                 config=ClipsConfig.model_validate(header["config"]),
@@ -161,7 +165,7 @@ class Crate:
                 listed=header["listed"],
                 embedder_source=str(header["embedder_source"]),
             )
-        except (KeyError, TypeError, ValidationError) as error:
+        except (BadInput, KeyError, TypeError, ValidationError) as error:
             raise CrateMismatch(
                 f"{storage.url}/{_HEADER} cannot be understood ({str(error).splitlines()[0]}); restore it, "
                 "or mine into another folder"
@@ -176,6 +180,16 @@ class Crate:
             "listed": dict(self.listed),
             "embedder_source": self.embedder_source,
         }
+
+
+def label_runs(crate: Crate) -> list[str]:
+    """The label runs in a crate, by name."""
+    return [n for n in crate.storage.list(LABELS) if crate.storage.exists(f"{LABELS}/{n}/{RUN_FILE}")]
+
+
+def read_run(crate: Crate, name: str) -> dict[str, Any]:
+    """What a label run says of itself. Raises BadInput where that was changed after it was written."""
+    return read_sealed(crate.storage, f"{LABELS}/{name}/{RUN_FILE}")
 
 
 def _refuse_other(found: Crate, wanted: Crate) -> None:

@@ -11,9 +11,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.audio.flac import decode_flac
-from pipeline.crate.crate import LABELS, Crate
+from pipeline.crate.crate import LABELS, Crate, label_runs
 from pipeline.crate.shards import part_name
-from pipeline.crate.verify import label_runs
 from pipeline.errors import BadInput, CrateMismatch
 
 __all__ = ["ClipRow", "iterate_clips", "shard_rows", "the_label_run"]

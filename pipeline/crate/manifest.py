@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.crate.crate import CLIPS, LABELS, Crate
+from pipeline.crate.crate import CLIPS, LABELS, RUN_FILE, Crate, label_runs, read_run
+from pipeline.crate.seals import write_sealed
 from pipeline.crate.shards import read_marker
-from pipeline.crate.verify import label_runs
 from pipeline.ids import content_hash
 
-__all__ = ["MANIFEST_FILE", "shard_counts", "write_manifest"]
+__all__ = ["MANIFEST_FILE", "hash_of_content", "shard_counts", "write_manifest"]
 
 MANIFEST_FILE = "manifest.json"
 
@@ -25,23 +25,30 @@ def shard_counts(crate: Crate) -> Counter[str]:
     return counts
 
 
+def hash_of_content(crate: Crate, files: Mapping[str, str]) -> str:
+    """Of the plan, the settings, and the sha256 of every file of clips, rejects and labels: of all that is read."""
+    return content_hash([crate.clips_hash, dict(files)], digest_size=16)
+
+
 def write_manifest(crate: Crate) -> dict[str, Any]:
-    """Put the markers of all finished shards together; `content_hash` stands for every byte of data in the crate."""
-    runs = {run: crate.storage.read_json(f"{LABELS}/{run}/run.json") for run in label_runs(crate)}
+    """Put the markers of all finished shards together. Their word is taken for what the files hold; `verify` hashes
+    the files themselves and compares what they come to with `content_hash`."""
+    runs = {run: read_run(crate, run) for run in label_runs(crate)}
     clips = _files(crate, CLIPS)
     labels = {run: _files(crate, f"{LABELS}/{run}") for run in runs}
-    counts = shard_counts(crate)
+    hashes = {name: wrote["sha256"] for files in (clips, *labels.values()) for name, wrote in files.items()}
+    hashes |= {name: crate.storage.sha256(name) for name in (f"{LABELS}/{run}/{RUN_FILE}" for run in runs)}
     manifest = {
-        "format_version": 1,
+        "format_version": 2,
         "clips_hash": crate.clips_hash,
         "plan": {"tracks": crate.plan.tracks, "shards": crate.plan.shards, "hash": crate.plan.hash},
         "embedder": crate.embedder.as_dict(),
-        "totals": dict(sorted(counts.items())),
+        "totals": dict(sorted(shard_counts(crate).items())),
         "clips": clips,
         "labels": {run: {**description, "files": labels[run]} for run, description in runs.items()},
-        "content_hash": content_hash([clips, labels], digest_size=16),
+        "content_hash": hash_of_content(crate, hashes),
     }
-    crate.storage.write_json(MANIFEST_FILE, manifest)
+    write_sealed(crate.storage, MANIFEST_FILE, manifest)
     return manifest
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.crate.seals import read_sealed, sealed_files, write_sealed
 from pipeline.errors import BadInput
 from pipeline.records import ShardReport
 from pipeline.storage import HashingFile, Storage
@@ -95,9 +96,9 @@ def write_marker(
     """The last act of a shard. `files` maps names below the crate's root to what was written."""
     marker = asdict(report) | {
         "run_hash": run_hash,
-        "files": {name: {"sha256": file.sha256, "bytes": file.size} for name, file in sorted(files.items())},
+        "files": sealed_files(files),
     }
-    storage.write_json(marker_name(folder, report.shard, count), marker)
+    write_sealed(storage, marker_name(folder, report.shard, count), marker)
 
 
 def read_marker(storage: Storage, folder: str, index: int, count: int) -> dict[str, Any] | None:
@@ -106,7 +107,7 @@ def read_marker(storage: Storage, folder: str, index: int, count: int) -> dict[s
     if not storage.exists(name):
         return None
     try:
-        marker: dict[str, Any] = storage.read_json(name)
+        marker = read_sealed(storage, name)
         complete = {"run_hash", "rows", "counts", "files"} <= set(marker)
         return marker if complete and all({"bytes", "sha256"} <= set(f) for f in marker["files"].values()) else None
     except (BadInput, TypeError, AttributeError):

@@ -10,11 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.crate.crate import CLIPS, LABELS, Crate
+from pipeline.crate.crate import CANDIDATES, CLIPS, LABELS, RUN_FILE, SET_FILE, Crate, label_runs
+from pipeline.crate.manifest import MANIFEST_FILE, hash_of_content
 from pipeline.crate.plan import PlanDigest, read_shard
+from pipeline.crate.seals import changed_files, read_sealed
 from pipeline.crate.shards import part_name, read_marker
+from pipeline.errors import BadInput
 
-__all__ = ["Proof", "label_runs", "verify_crate"]
+__all__ = ["Proof", "verify_crate"]
 
 
 @dataclass(kw_only=True)
@@ -33,6 +36,11 @@ class Proof:
     reasons: Counter[str] = field(default_factory=Counter)
     """`level:reason` -> count."""
     label_rows: dict[str, int] = field(default_factory=dict)
+    candidate_rows: dict[str, int] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    """File of clips, rejects or labels -> sha256, as found; what the content hash is made of."""
+    content_hash: str = ""
+    """Of what was read and hashed, whatever the manifest says."""
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -48,18 +56,15 @@ class Proof:
             f"files: {self.files} with the sha256 of their markers, {self.bytes / 1e6:.1f} MB",
         ]
         lines += [f"labels {run}: {rows} rows match the clips" for run, rows in sorted(self.label_rows.items())]
+        lines += [f"candidates {n}: {rows} rows match the clips" for n, rows in sorted(self.candidate_rows.items())]
+        lines.append(f"content hash: {self.content_hash}")
         return lines + [f"FAULT: {fault}" for fault in self.faults]
-
-
-def label_runs(crate: Crate) -> list[str]:
-    """The label runs in a crate, by name."""
-    return [n for n in crate.storage.list(LABELS) if crate.storage.exists(f"{LABELS}/{n}/run.json")]
 
 
 def verify_crate(crate: Crate, *, on_shard: Callable[[int], None] = lambda _: None) -> Proof:
     """Re-hash every shard and compare rows with the plan; reads everything once, writes nothing."""
     proof = Proof(planned=crate.plan.tracks)
-    runs = label_runs(crate)
+    made = _made_of_clips(crate, proof)
     last_track, digest = "", PlanDigest(crate.plan.shards)
     for index in crate.shards:
         tracks = read_shard(crate.storage, index, crate.plan.shards).tracks
@@ -70,13 +75,70 @@ def verify_crate(crate: Crate, *, on_shard: Callable[[int], None] = lambda _: No
                 proof.faults.append(f"the plan has track {track} of shard {index} twice or out of order")
             last_track = track
         if marker := _held_marker(crate, CLIPS, index, crate.clips_hash, proof):
-            ids = _check_clips(crate, index, planned, marker["rows"], proof)
-            for run in runs:
-                _check_labels(crate, run, index, ids, proof)
+            ids = _check_clips(crate, index, planned, marker, proof)
+            for folder, run_hash in made.items():
+                _check_rows(crate, folder, run_hash, index, ids, proof)
         on_shard(index)
     if digest.hex() != crate.plan.hash:
         proof.faults.append("plan.parquet is not the plan that this crate was made by (its hash differs)")
+    _check_manifest(crate, proof)
     return proof
+
+
+def _made_of_clips(crate: Crate, proof: Proof) -> dict[str, str]:
+    """Folders whose shards have a row a clip, label runs and candidates, and the hash that their markers must carry.
+
+    What they keep beside their shards (counts, means, indexes, matrices of captions) is hashed here.
+    """
+    storage, made = crate.storage, dict[str, str]()
+    wanted = set()
+    for run in label_runs(crate):
+        folder = f"{LABELS}/{run}"
+        if (said := _sealed(crate, f"{folder}/{RUN_FILE}", proof)) is not None:
+            made[folder] = said["run_hash"]
+            proof.hashes[f"{folder}/{RUN_FILE}"] = storage.sha256(f"{folder}/{RUN_FILE}")
+            wanted |= {slot["candidates"] for slot in said["slots"].values()}
+    names = storage.list(CANDIDATES)
+    for folder in sorted(
+        wanted | {f"{CANDIDATES}/{n}" for n in names if storage.exists(f"{CANDIDATES}/{n}/{SET_FILE}")}
+    ):
+        if not storage.exists(f"{folder}/{SET_FILE}"):
+            proof.faults.append(f"{folder} is not whole (no {SET_FILE}), and labels were drawn from it; label again")
+        elif (said := _sealed(crate, f"{folder}/{SET_FILE}", proof)) is not None:
+            made[folder] = said["run_hash"]
+            for name in storage.list(folder, ".json"):
+                if name != SET_FILE and not name.endswith(".done.json"):
+                    _sealed(crate, f"{folder}/{name}", proof)
+    for name in names:
+        if name.endswith(".npy.json"):
+            _sealed(crate, f"{CANDIDATES}/{name}", proof, below=f"{CANDIDATES}/")
+    return made
+
+
+def _sealed(crate: Crate, name: str, proof: Proof, below: str = "") -> dict[str, Any] | None:
+    """What a sealed JSON says, with the files that it names (`below` a folder) hashed; None where it is damaged."""
+    try:
+        said = read_sealed(crate.storage, name)
+    except BadInput as error:
+        proof.faults.append(str(error))
+        return None
+    files = {below + file: wrote for file, wrote in said.get("files", {}).items()}
+    proof.faults += changed_files(crate.storage, files)
+    proof.files += len(files)
+    proof.bytes += sum(wrote["bytes"] for wrote in files.values())
+    return said
+
+
+def _check_manifest(crate: Crate, proof: Proof) -> None:
+    proof.content_hash = hash_of_content(crate, proof.hashes)
+    if not crate.storage.exists(MANIFEST_FILE):
+        return
+    manifest = _sealed(crate, MANIFEST_FILE, proof)
+    if manifest is not None and manifest["content_hash"] != proof.content_hash:
+        proof.faults.append(
+            f"{MANIFEST_FILE} says that the content is {manifest['content_hash']}, the files come to "
+            f"{proof.content_hash}; run the last command again, which writes it anew"
+        )
 
 
 def _held_marker(crate: Crate, folder: str, index: int, run_hash: str, proof: Proof) -> dict[str, Any] | None:
@@ -96,12 +158,14 @@ def _held_marker(crate: Crate, folder: str, index: int, run_hash: str, proof: Pr
         if crate.storage.sha256(file) != wrote["sha256"]:
             proof.faults.append(f"{file} was changed after it was written (sha256 differs); delete it and run again")
             return None
+        if folder.split("/")[0] != CANDIDATES:
+            proof.hashes[file] = wrote["sha256"]
         proof.files += 1
         proof.bytes += wrote["bytes"]
     return marker
 
 
-def _check_clips(crate: Crate, index: int, planned: list[str], marked_rows: int, proof: Proof) -> list[str]:
+def _check_clips(crate: Crate, index: int, planned: list[str], marker: dict[str, Any], proof: Proof) -> list[str]:
     clips = _columns(crate, crate.clips_part(index), ["clip_id", "track_id", "index"]).to_pylist()
     rejects = _columns(crate, crate.rejects_part(index), ["track_id", "level", "reason", "index"]).to_pylist()
     with_clips = {row["track_id"] for row in clips}
@@ -123,8 +187,8 @@ def _check_clips(crate: Crate, index: int, planned: list[str], marked_rows: int,
     proof.clips += len(clips)
     proof.clip_rejects += sum(row["level"] == "clip" for row in rejects)
     proof.reasons.update(f"{row['level']}:{row['reason']}" for row in rejects)
-    if marked_rows != len(clips):
-        proof.faults.append(f"shard {index} holds {len(clips)} clips, its marker says {marked_rows}")
+    if marker["rows"] != len(clips):
+        proof.faults.append(f"shard {index} holds {len(clips)} clips, its marker says {marker['rows']}")
     ids = [row["clip_id"] for row in clips]
     if len(set(ids)) != len(ids):
         proof.faults.append(f"shard {index} has a clip_id twice")
@@ -143,9 +207,8 @@ def _check_sequence(clips: Iterable[dict[str, object]], rejects: Iterable[dict[s
             )
 
 
-def _check_labels(crate: Crate, run: str, index: int, clip_ids: list[str], proof: Proof) -> None:
-    folder = f"{LABELS}/{run}"
-    run_hash = crate.storage.read_json(f"{folder}/run.json")["run_hash"]
+def _check_rows(crate: Crate, folder: str, run_hash: str, index: int, clip_ids: list[str], proof: Proof) -> None:
+    """The shard of a label run, or of a set of candidates, has the clips' rows in their order."""
     if not _held_marker(crate, folder, index, run_hash, proof):
         return
     found = _columns(crate, part_name(folder, index, crate.plan.shards), ["clip_id"]).column(0).to_pylist()
@@ -153,7 +216,9 @@ def _check_labels(crate: Crate, run: str, index: int, clip_ids: list[str], proof
         proof.faults.append(
             f"{folder} shard {index} does not have the clips of {crate.clips_part(index)} in their order"
         )
-    proof.label_rows[run] = proof.label_rows.get(run, 0) + len(found)
+    kind, _, name = folder.partition("/")
+    rows = proof.label_rows if kind == LABELS else proof.candidate_rows
+    rows[name] = rows.get(name, 0) + len(found)
 
 
 def _columns(crate: Crate, name: str, columns: list[str]) -> pa.Table:

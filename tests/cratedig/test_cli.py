@@ -123,15 +123,19 @@ def test_verify_says_what_is_wrong_and_exits_with_one(finished_crate: Path, tmp_
 def test_captions_of_another_dimension(finished_crate: Path, tmp_path: Path, vocabularies: Path) -> None:
     import numpy as np
 
-    from labeling.search.caption_embeddings import embeddings_name
+    from labeling.search.caption_embeddings import embeddings_name, seal_embeddings
     from pipeline.crate.crate import Crate
+    from pipeline.storage import Storage
     from vocab.store import Vocabulary
 
     shutil.copytree(finished_crate, tmp_path / "crate")
     shutil.copytree(vocabularies, tmp_path / "vocabularies")
     long = tmp_path / "vocabularies" / "long.parquet"
     card = Crate.open(finished_crate).embedder
-    np.save(long.parent / embeddings_name(Vocabulary.load(long).card.content_hash, card), np.zeros((40, 8), np.float32))
+    home, name = Storage(long.parent), embeddings_name(Vocabulary.load(long).card.content_hash, card)
+    with home.write(name) as file:
+        np.save(file, np.zeros((40, 8), np.float32))
+    seal_embeddings(home, name, file)
     short = tmp_path / "vocabularies" / "short.parquet"
     done = run(
         "label", tmp_path / "crate", f"--vocab=llm_lf={long}", f"--vocab=rater_sf={short}", "--k=9", "--workers=1"

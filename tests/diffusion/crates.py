@@ -16,6 +16,7 @@ from pipeline.config import ClipsConfig
 from pipeline.crate.crate import CLIPS, LABELS, Crate
 from pipeline.crate.plan import PlanSummary
 from pipeline.crate.schema import audio_columns, clips_schema, labels_schema
+from pipeline.crate.seals import write_sealed
 from pipeline.crate.shards import ShardWriter, part_name, write_marker
 from pipeline.records import EmbedderCard, ShardReport
 from pipeline.storage import Storage
@@ -55,7 +56,7 @@ def make_crate(
     storage = Storage(folder)
     plan = PlanSummary(tracks=shards * tracks, shards=shards, hash="0")
     crate = Crate(storage=storage, config=config, embedder=card, embedder_source="none", plan=plan, listed={})
-    storage.write_json("crate.json", crate._header())
+    write_sealed(storage, "crate.json", crate._header())
     number = 0
     all_ids: list[list[tuple[int, str]]] = []
     for shard in range(shards):
@@ -90,7 +91,7 @@ def add_labels(storage: Storage, run: str, all_ids: list[list[tuple[int, str]]],
             )
         schema = labels_schema(list(slots))
         _write(storage, f"{LABELS}/{run}", shard, len(all_ids), schema, rows, "labels", media=[])
-    storage.write_json(f"{LABELS}/{run}/run.json", {"profile": "noise2music", "run_hash": "labels", "slots": slots})
+    write_sealed(storage, f"{LABELS}/{run}/run.json", {"profile": "noise2music", "run_hash": "labels", "slots": slots})
 
 
 def _words(number: int) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """Reading crates: what comes out, and each way in which a crate can be wrong."""
 
-import json
-
 import pytest
 
 from diffusion.data.crate_data import CrateClips
+from pipeline.crate.seals import write_sealed
 from pipeline.errors import BadInput, CrateMismatch
+from pipeline.storage import Storage
 from tests.diffusion.crates import make_crate
 
 
@@ -107,6 +107,6 @@ def test_an_unfinished_label_run(own_crate):
 
 def test_a_slot_of_an_unknown_kind(own_crate):
     file = own_crate / "labels" / "run" / "run.json"
-    file.write_text(json.dumps({"slots": {"llm_lf": "medium"}}))
+    write_sealed(Storage(file.parent), file.name, {"slots": {"llm_lf": "medium"}})
     with pytest.raises(CrateMismatch, match="long or short"):
         CrateClips(own_crate, [16_000])

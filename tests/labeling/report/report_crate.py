@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from labeling.draw import Method
 from labeling.label import LabelRun, OpenSlot, label_shard
 from labeling.profiles import PROFILES
-from labeling.search.candidates import CandidateSet, bucket_counts, find_candidates, read_candidates, write_counts
-from labeling.search.caption_embeddings import embeddings_name
+from labeling.search.candidates import CandidateSet, find_candidates, read_candidates
+from labeling.search.caption_embeddings import embeddings_name, seal_embeddings
+from labeling.search.counts import bucket_counts, read_counts, write_counts
 from labeling.search.exact import ExactSearch
 from pipeline.audio.decode_guard import GuardedDecoder
 from pipeline.config import ClipsConfig
@@ -154,7 +155,9 @@ def label(
         matrix = embeddings_name(vocabulary.card.content_hash, crate.embedder)
         buffer = io.BytesIO()
         np.save(buffer, HearingEmbedder().embed_text(vocabulary.texts.to_pylist()))
-        home.write_bytes(matrix, buffer.getvalue())
+        with home.write(matrix) as file:
+            file.write(buffer.getvalue())
+        seal_embeddings(home, matrix, file)
         search = ExactSearch(np.load(home.path(matrix)))
         buckets, clips = [], 0
         for shard in crate.shards:
@@ -162,7 +165,10 @@ def label(
             _, caption_BK, _ = read_candidates(crate.storage, chosen, shard, crate.plan.shards)
             buckets.append(caption_BK.ravel())
         packed = [data for _, data in bucket_counts(np.concatenate(buckets), vocabulary.ids)]
-        counts_N = write_counts(crate.storage, chosen, packed, clips=clips)
+        write_counts(crate.storage, chosen, packed, vocabulary.ids, clips=clips, covers={"clips": clips})
+        counts = read_counts(crate.storage, chosen)
+        assert counts is not None
+        counts_N = counts.dense(len(vocabulary))
         opened.append(OpenSlot(slot=slot, chosen=chosen, vocabulary=vocabulary, counts_N=counts_N))
     run = LabelRun(
         profile=profile,

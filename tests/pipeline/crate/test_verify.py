@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.crate.crate import Crate
+from pipeline.crate.manifest import write_manifest
+from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.verify import verify_crate
-from pipeline.errors import BadInput, CrateMismatch
+from pipeline.errors import BadInput, CratedigError, CrateMismatch
 
 
 @pytest.fixture
@@ -30,9 +32,9 @@ def rewrite(crate: Crate, name: str, marker: str, change: Callable[[pa.Table], p
     """Change a part and make its marker agree, as only a faulty writer would."""
     path = file(crate, name)
     pq.write_table(change(pq.read_table(path)), path)
-    said = json.loads(file(crate, marker).read_text())
+    said = read_sealed(crate.storage, marker)
     said["files"][name] = {"sha256": crate.storage.sha256(name), "bytes": path.stat().st_size}
-    file(crate, marker).write_text(json.dumps(said))
+    write_sealed(crate.storage, marker, said)
 
 
 def faults(crate: Crate) -> str:
@@ -112,3 +114,54 @@ def test_no_crate_another_version_and_another_config(crate: Crate, tmp_path: Pat
     file(crate, "crate.json").write_text(json.dumps(header | {"config": {"clip_s": -1}}))
     with pytest.raises(CrateMismatch, match=r"crate.json cannot be understood"):
         Crate.open(crate.storage.url)
+
+
+def content_files(crate: Crate) -> list[Path]:
+    """All but what is made of the rest (the page, its figures and the card) and the plan, whose paths may change."""
+    root = Path(crate.storage.url)
+    made = ("README.md", "stats.json", "plan.parquet", "index.html")
+    return sorted(f for f in root.rglob("*") if f.is_file() and not f.name.startswith(".") and f.name not in made)
+
+
+@pytest.mark.parametrize("where", [0.1, 0.5, 0.9])
+def test_one_flipped_bit_in_any_file_that_decides_content(crate: Crate, where: float) -> None:
+    write_manifest(crate)
+    assert verify_crate(crate).holds
+    kinds = set()
+    for path in content_files(crate):
+        before = path.read_bytes()
+        data = bytearray(before)
+        data[int(len(data) * where)] ^= 1
+        path.write_bytes(data)
+        try:
+            holds = verify_crate(Crate.open(crate.storage.url)).holds
+        except CratedigError:
+            holds = False
+        assert not holds, f"{path}: byte {int(len(data) * where)} of {len(data)}"
+        path.write_bytes(before)
+        kinds.add(path.name.partition("-")[0])
+    assert kinds == {"captions", "part", *"counts.parquet crate.json manifest.json run.json set.json".split()}
+    assert verify_crate(Crate.open(crate.storage.url)).holds
+
+
+def test_the_content_hash_is_of_the_files_and_not_of_the_manifest(crate: Crate) -> None:
+    said = write_manifest(crate)
+    assert verify_crate(crate).content_hash == said["content_hash"]
+    write_sealed(
+        crate.storage, "manifest.json", read_sealed(crate.storage, "manifest.json") | {"content_hash": "other"}
+    )
+    assert "manifest.json says that the content is other, the files come to" in faults(crate)
+
+
+def test_counts_that_are_not_those_of_the_candidates_are_refused_when_labels_are_drawn(
+    crate: Crate, vocabularies: Path
+) -> None:
+    from beam_jobs.engine import Engine
+    from tests.crates import label
+
+    counts = next(Path(crate.storage.url).glob("candidates/*/counts.parquet"))
+    data = bytearray(counts.read_bytes())
+    data[len(data) // 2] ^= 1
+    counts.write_bytes(data)
+    with pytest.raises(CrateMismatch, match=r"counts.parquet was changed after it was written"):
+        label(crate, vocabularies, Engine(workers=1), name="second", seed=1)
