@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pipeline.crate.shards import is_done, part_name, read_marker, write_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash, hash_u64
+from pipeline.parquet import read_table
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
@@ -200,7 +201,7 @@ def _songs_of(storage: Storage, shard: int, songs_per_shard: int) -> list[Song]:
     import json
 
     with storage.open(_SONGS) as file:
-        table = pq.read_table(file).slice(shard * songs_per_shard, songs_per_shard)
+        table = read_table(file).slice(shard * songs_per_shard, songs_per_shard)
     return [
         Song(row=row["row"], title=row["title"], artist=row["artist"], values=json.loads(row["values"]))
         for row in table.to_pylist()

@@ -24,6 +24,7 @@ from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.shards import is_done, part_name, write_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash, hash_u64
+from pipeline.parquet import read_table
 from pipeline.records import ShardReport
 from vocab.store import Vocabulary
 
@@ -112,7 +113,7 @@ def label_shard(crate: Crate, run: LabelRun, shard: int, slots: list[OpenSlot]) 
     """Write the labels of one shard: the clips' rows in the clips' order."""
     started = time.monotonic()
     with crate.storage.open(crate.clips_part(shard)) as file:
-        tracks = pq.read_table(file, columns=["clip_id", "title", "artist", "album", "tags", "extra", "from_list"])
+        tracks = read_table(file, columns=["clip_id", "title", "artist", "album", "tags", "extra", "from_list"])
     clip_ids = tracks.column("clip_id").to_pylist()
     columns: dict[str, Any] = {"clip_id": tracks.column("clip_id"), "metadata": _metadata(tracks)}
     if run.profile.prompt:

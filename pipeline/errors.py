@@ -9,6 +9,7 @@ CratedigError            shown as one line, exit code 2; the message gives value
 +-- RunFailed            the work ended, and its result is not to be used as it stands
     +-- TooManyRejects   more was left out than the run allows
     +-- VerifyFailed     the proof that nothing was lost does not hold
+    +-- ProgramFault     cratedig, what is installed or the machine is at fault, and no input
 
 DecodeFailure            not shown but counted: one track cannot be used and becomes a reject
 """
@@ -22,6 +23,7 @@ __all__ = [
     "DecodeFailure",
     "EmbedderProblem",
     "IndexMismatch",
+    "ProgramFault",
     "RunFailed",
     "TooManyRejects",
     "VerifyFailed",
@@ -67,6 +69,10 @@ class TooManyRejects(RunFailed):
 
 class VerifyFailed(RunFailed):
     """The crate does not hold what its plan promised."""
+
+
+class ProgramFault(RunFailed):
+    """What would befall any input: a library that is missing or too new, no memory, a mistake of ours."""
 
 
 class DecodeFailure(Exception):

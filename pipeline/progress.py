@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import CratedigError
+from pipeline.installation import explain_fault, is_fault
 from pipeline.process import is_alive
 from pipeline.storage import Storage
 
@@ -84,7 +85,7 @@ class Failure:
 
     message: str
     final: bool
-    """Trying again is pointless: the input, the model or the disk is at fault."""
+    """Trying again is pointless: the input, the model, the disk or the installation is at fault."""
     traceback: str
 
 
@@ -97,8 +98,8 @@ def record_failure(storage: Storage, folder: str, shard: int | None, error: Base
         storage.write_json(
             _failure_name(folder, shard),
             {
-                "message": str(error) or repr(error),
-                "final": isinstance(error, CratedigError),
+                "message": explain_fault(error) if is_fault(error) else str(error) or repr(error),
+                "final": isinstance(error, CratedigError) or is_fault(error),
                 "traceback": "".join(traceback.format_exception(error)),
             },
             durable=False,

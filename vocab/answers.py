@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import BadInput
+from pipeline.parquet import read_table
 from pipeline.storage import Storage
 from vocab.build import provenance_json
 from vocab.store import Vocabulary, open_vocabulary
@@ -113,7 +113,7 @@ def _of_run(storage: Storage, name: str, skips: Skips) -> Iterator[list[Answer]]
         raise BadInput(f"{name} holds no answers yet; finish `cratedig vocab generate` first")
     for part in parts:
         with storage.open(f"{ANSWERS_FOLDER}/{part}") as file:
-            table = pq.read_table(file)
+            table = read_table(file)
         for start in range(0, len(table), BATCH):
             rows = table.slice(start, BATCH).to_pylist()
             batch = []

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import VocabularyProblem
 from pipeline.ids import caption_id
+from pipeline.parquet import read_table
 from pipeline.storage import Storage
 
 __all__ = [
@@ -163,11 +164,9 @@ class Vocabulary:
             )
         card = VocabularyCard.from_dict(storage.read_json(card_file), where=posixpath.join(storage.url, card_file))
         try:
-            if storage.is_local:
-                table = pq.read_table(storage.path(parquet), memory_map=True)
-            else:
-                with storage.open(parquet) as file:
-                    table = pq.read_table(file)
+            opened = pa.memory_map(storage.path(parquet)) if storage.is_local else storage.open(parquet)
+            with opened as file:
+                table = read_table(file)
             table = table.select(SCHEMA.names).cast(SCHEMA)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, KeyError) as error:
             raise VocabularyProblem(

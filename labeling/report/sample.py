@@ -15,6 +15,7 @@ from pipeline.crate.crate import Crate
 from pipeline.crate.shards import part_name
 from pipeline.errors import CrateMismatch
 from pipeline.ids import hash_u64
+from pipeline.parquet import read_table
 
 __all__ = ["Place", "SampledClip", "choose_places", "read_sample"]
 
@@ -57,7 +58,7 @@ def choose_places(crate: Crate, clips: int) -> list[Place]:
 def _places(crate: Crate) -> Iterator[Place]:
     for shard in crate.shards:
         with crate.storage.open(crate.clips_part(shard)) as file:
-            table = pq.read_table(file, columns=["clip_id", "track_id"])
+            table = read_table(file, columns=["clip_id", "track_id"])
         tracks: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
         for row, (clip, track) in enumerate(zip(*(c.to_pylist() for c in table.columns), strict=True)):
             tracks[track].append((hash_u64("sample", clip), row, clip))
@@ -102,5 +103,5 @@ def _labels(crate: Crate, run: ReportRun | None, shard: int, rows: Sequence[int]
     if run is None:
         return [{} for _ in rows]
     with crate.storage.open(part_name(run.folder, shard, crate.plan.shards)) as file:
-        found: list[dict[str, Any]] = pq.read_table(file).take(list(rows)).to_pylist()
+        found: list[dict[str, Any]] = read_table(file).take(list(rows)).to_pylist()
     return found

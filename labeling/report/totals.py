@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.crate.crate import CLIPS, Crate
 from pipeline.crate.shards import read_marker
 from pipeline.crate.verify import Proof
+from pipeline.parquet import read_table
 
 __all__ = ["LISTED_REJECTS", "LeftOutRow", "Reason", "Totals", "count_totals", "reasons_by_name"]
 
@@ -84,9 +84,9 @@ def count_totals(crate: Crate, proof: Proof | None = None) -> Totals:
     seconds, contents = 0.0, []
     for index in crate.shards:
         with crate.storage.open(crate.clips_part(index)) as file:
-            clips = pq.read_table(file, columns=["track_id", "duration_s", "source_sha256"])
+            clips = read_table(file, columns=["track_id", "duration_s", "source_sha256"])
         with crate.storage.open(crate.rejects_part(index)) as file:
-            rejects = pq.read_table(file).to_pylist()
+            rejects = read_table(file).to_pylist()
         content_of = dict(zip(*(clips.column(name).to_pylist() for name in ("track_id", "source_sha256")), strict=True))
         written = set(content_of)
         contents.append(np.array([int(sha[:16], 16) for sha in content_of.values()], dtype=np.uint64))

@@ -20,6 +20,7 @@ from pipeline.crate.crate import CANDIDATES, SET_FILE, Crate
 from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.shards import is_done, part_name, write_marker
 from pipeline.ids import content_hash, hash_u64
+from pipeline.parquet import read_table
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
@@ -75,7 +76,7 @@ class CandidateSet:
 def read_embeddings(crate: Crate, shard: int) -> tuple[pa.ChunkedArray, NDArray[np.float32]]:
     """The clip ids of a shard and their (B, D) embeddings; nothing else is read, nothing is decoded."""
     with crate.storage.open(crate.clips_part(shard)) as file:
-        table = pq.read_table(file, columns=["clip_id", "embedding"])
+        table = read_table(file, columns=["clip_id", "embedding"])
     flat = table.column("embedding").combine_chunks()
     values = flat.values.to_numpy(zero_copy_only=False) if len(flat) else np.zeros(0, dtype=np.float32)
     return table.column("clip_id"), values.reshape(len(table), crate.embedder.dimension)
@@ -153,7 +154,7 @@ def read_candidates(
 ) -> tuple[pa.ChunkedArray, NDArray[np.uint64], NDArray[np.float32]]:
     """Clip ids, (B, K) caption ids and (B, K) scores of a shard."""
     with storage.open(part_name(chosen.folder, shard, count)) as file:
-        table = pq.read_table(file)
+        table = read_table(file)
     k = min(chosen.k, chosen.captions)
     captions = table.column("caption_id").combine_chunks().values.to_numpy(zero_copy_only=False)
     scores = table.column("score").combine_chunks().values.to_numpy(zero_copy_only=False)

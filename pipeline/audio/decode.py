@@ -7,6 +7,7 @@ which for 16-bit audio is half the memory of floats; `to_float` makes numbers of
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ _BLOCK = 1 << 15
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _RATES_HZ = range(2_000, 768_001)
 _MAX_CHANNELS = 64
+_LENIENT_TAGS = {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
+"""Tags that are not UTF-8 keep their bytes. From PyAV 19 on they do by themselves, and asking for it is a TypeError."""
 _READ_ERRORS = 16
 """Failed reads in a row after which the rest of a file is given up."""
 _DEMUXERS = (
@@ -225,10 +228,12 @@ def _opened(path: str) -> Iterator[av.container.InputContainer]:
     options = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
     try:
         # The prefix keeps a name such as `concat:a.mp3` or `12:30.mp3` from being read as a protocol.
-        container = av.open("file:" + str(Path(path).absolute()), options=options, metadata_errors="surrogateescape")
+        container = av.open("file:" + str(Path(path).absolute()), options=options, **_LENIENT_TAGS)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise DecodeFailure("unreadable", _explain(error), stage="read") from error
     except av.error.FFmpegError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise OSError(error.errno, error.strerror) from error
         raise _not_openable(path, error) from error
     with container:
         yield container

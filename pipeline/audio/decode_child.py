@@ -6,6 +6,7 @@ It ends when the guard's end of the socket closes, and also, even in the middle 
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,12 +23,15 @@ from pipeline.audio.decode_wire import SharedSamples, Wire
 from pipeline.audio.pieces import Piece, cut_track
 from pipeline.config import ClipsConfig
 from pipeline.errors import DecodeFailure
+from pipeline.installation import explain_fault, is_fault
 from pipeline.records import LeftOut
 
 __all__ = ["SLOTS", "main"]
 
 SLOTS = 2
 """One clip is written while the guard reads another; more would only be memory."""
+_ROOM_FOR_A_TRACK = 1 << 30
+"""What is held of a track (`pieces.HELD_BYTES`), its clips, and as much again for the work on them."""
 _ADDRESS_SPACE = 8 << 30
 """A file that makes a decoder ask for more than this fails alone, instead of the machine."""
 
@@ -40,10 +45,12 @@ def main(fd: int, guard_pid: int) -> None:
     threading.Thread(target=_end_with, args=(guard_pid,), daemon=True).start()
     wire = Wire(socket.socket(fileno=fd))
     slots = _Slots(wire)
-    wire.send({"kind": "ready"})
+    wire.send(_short_of_memory() or {"kind": "ready"})
     while request := wire.receive():
         if request[0]["kind"] == "cut":  # what else comes here is about slots of the last track
-            _Session(wire, slots).serve(request[0])
+            session = _Session(wire, slots)
+            session.serve(request[0])
+            session.judge_memory()
 
 
 class _Slots:
@@ -93,6 +100,7 @@ class _Session:
         self._wire = wire
         self._slots = slots
         self._taken: int | None = None
+        self._out_of_memory = False
         self._last_sign = time.monotonic()
 
     def serve(self, request: dict[str, Any]) -> None:
@@ -109,12 +117,24 @@ class _Session:
             self._wire.send({"kind": "end"})
         except DecodeFailure as failure:
             self._fail(failure.reason, failure.detail, failure.stage)
-        except MemoryError:
-            self._fail("out-of-memory", "the decoder asked for more memory than one track may have")
         except ConnectionError:
             raise
+        except MemoryError:
+            self._out_of_memory = True  # judged when the track's memory is free again
         except Exception as error:
-            self._fail("decoder-error", f"{type(error).__name__}: {error}")
+            if is_fault(error):
+                self._wire.send({"kind": "fault", "detail": explain_fault(error)})
+            elif isinstance(error, OSError) and not isinstance(error, av.error.FFmpegError):
+                self._fail("unreadable", error.strerror or str(error), "read")
+            else:
+                self._fail("decoder-error", f"{type(error).__name__}: {error}")
+
+    def judge_memory(self) -> None:
+        """A track that wanted more than there is for one was at fault, unless there never was that much."""
+        if self._out_of_memory and (fault := _short_of_memory()):
+            self._wire.send(fault)
+        elif self._out_of_memory:
+            self._fail("out-of-memory", "the decoder asked for more memory than one track may have")
 
     def _send(self, piece: Piece | LeftOut, sample_rate_hz: int) -> None:
         slot, self._taken = self._taken, None
@@ -147,6 +167,16 @@ class _Session:
 
     def _fail(self, reason: str, detail: str, stage: str = "decode") -> None:
         self._wire.send({"kind": "failed", "reason": reason, "detail": detail[:500], "stage": stage})
+
+
+def _short_of_memory() -> dict[str, Any] | None:
+    """Word of it for the guard where there is not the memory that any track may need; asking touches none of it."""
+    try:
+        mmap.mmap(-1, _ROOM_FOR_A_TRACK).close()
+    except (OSError, MemoryError):
+        detail = f"less than the {_ROOM_FOR_A_TRACK >> 20} MiB of memory that decoding a track may take is left"
+        return {"kind": "fault", "detail": f"{detail} (see ulimit -v); give the run more, or fewer --workers"}
+    return None
 
 
 def _end_with(guard_pid: int) -> None:

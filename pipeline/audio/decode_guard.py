@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.audio.decode_wire import Wire, mapped_samples
 from pipeline.config import ClipsConfig
-from pipeline.errors import DecodeFailure, RunFailed
+from pipeline.errors import DecodeFailure, ProgramFault
 from pipeline.records import CutClip, LeftOut, Quality, SourceInfo
 
 __all__ = ["DecodeFailure", "GuardedDecoder", "resample_clip"]
@@ -126,6 +126,8 @@ class GuardedDecoder:
             elif kind == "failed":
                 child.busy = False
                 raise DecodeFailure(message["reason"], message["detail"], stage=message["stage"])
+            elif kind == "fault":
+                raise ProgramFault(message["detail"])
             elif kind == "end":
                 child.busy = False
                 return
@@ -244,17 +246,20 @@ class _Child:
     def _wait_until_ready(self) -> None:
         """A child that cannot start is no track's fault."""
         try:
-            self.answer(_START_LIMIT_S)
+            message, _ = self.answer(_START_LIMIT_S)
         except (_ChildDied, TimeoutError) as error:
             self._process.kill()
             self._process.wait()
             self._errors.seek(0)
             said = self._errors.read().decode(errors="replace").strip().splitlines() or [str(error)]
             self.kill()
-            raise RunFailed(
+            raise ProgramFault(
                 f"the decoder process did not start ({said[-1]}); check that this Python can import it: "
                 f"{sys.executable} -c 'import av'"
             ) from error
+        if message["kind"] == "fault":
+            self.kill()
+            raise ProgramFault(message["detail"])
 
     def _how_it_ended(self) -> str:
         try:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.crate.schema import plan_schema
 from pipeline.errors import CrateMismatch
+from pipeline.parquet import read_rows
 from pipeline.records import ShardPlan, Track
 from pipeline.source.listing import Listing
 from pipeline.storage import Storage
@@ -97,7 +98,7 @@ def read_shard(storage: Storage, index: int, count: int) -> ShardPlan:
     """The plan of one shard; only the row groups that hold it are read."""
     try:
         with storage.open(PLAN_FILE) as file:
-            rows = pq.read_table(file, filters=[("shard", "=", index)]).to_pylist()
+            rows = read_rows(file, "shard", index).to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise CrateMismatch(
             f"{storage.url}/{PLAN_FILE} cannot be read ({str(error).splitlines()[0]}); plan the same input into "

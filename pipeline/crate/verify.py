@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.crate.crate import CANDIDATES, CLIPS, LABELS, RUN_FILE, SET_FILE, Crate, label_runs
 from pipeline.crate.manifest import MANIFEST_FILE, hash_of_content
@@ -16,6 +15,7 @@ from pipeline.crate.plan import PlanDigest, read_shard
 from pipeline.crate.seals import changed_files, read_sealed
 from pipeline.crate.shards import part_name, read_marker
 from pipeline.errors import BadInput
+from pipeline.parquet import read_table
 
 __all__ = ["Proof", "verify_crate"]
 
@@ -223,4 +223,4 @@ def _check_rows(crate: Crate, folder: str, run_hash: str, index: int, clip_ids: 
 
 def _columns(crate: Crate, name: str, columns: list[str]) -> pa.Table:
     with crate.storage.open(name) as file:
-        return pq.read_table(file, columns=columns)
+        return read_table(file, columns=columns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import stat
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from pipeline.errors import DecodeFailure
+from pipeline.installation import is_fault
 
 __all__ = ["fetched"]
 
@@ -49,12 +49,14 @@ def _hash_local(path: str) -> tuple[str, int]:
         finally:
             os.close(fd)
     except (OSError, ValueError) as error:
+        if is_fault(error):
+            raise
         raise _read_failure(error) from error
     return _checked(digest.hexdigest(), size)
 
 
 def _download(url: str, copy: IO[bytes]) -> tuple[str, int]:
-    """A remote file system may raise anything; only lack of space here is not the track's fault."""
+    """A remote file system may raise anything; what would befall any track is not this one's fault."""
     import fsspec
 
     digest, size = hashlib.sha256(), 0
@@ -66,7 +68,7 @@ def _download(url: str, copy: IO[bytes]) -> tuple[str, int]:
                 copy.write(block)
         copy.flush()
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_fault(error):
             raise
         raise _read_failure(error) from error
     return _checked(digest.hexdigest(), size)

@@ -157,11 +157,12 @@ def _csv_rows(fs: Any, path: str, source: str, suffix: str) -> Iterable[tuple[in
 
 def _parquet_rows(fs: Any, path: str, source: str) -> Iterable[tuple[int, Mapping[str, Any]]]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from pipeline.parquet import read_table
 
     try:
         with fs.open(path, "rb") as file:
-            table = pq.read_table(file)
+            table = read_table(file)
     except (pa.ArrowInvalid, OSError) as error:
         raise BadInput(f"{source} is not a readable Parquet file ({str(error).splitlines()[0]})") from error
     _need_path_column(table.column_names, source)

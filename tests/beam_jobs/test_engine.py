@@ -67,8 +67,13 @@ def test_an_error_that_the_user_must_mend_ends_the_run_at_once(tmp_path: Path) -
 
 
 def test_workers_that_cannot_start_say_why(tmp_path: Path) -> None:
-    with pytest.raises(RunFailed, match="end before they begin, 2 times: no such library"):
-        run_job(CountingJob(root=str(tmp_path), fail_open=True), Engine(workers=1, attempts=2))
+    with pytest.raises(RunFailed, match="end before they begin, 2 times: the model is asleep"):
+        run_job(CountingJob(root=str(tmp_path), fail_open=OSError), Engine(workers=1, attempts=2))
+
+
+def test_what_is_installed_is_not_tried_again(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match=r"^ImportError: the model is asleep.*Installed: python 3\.\d+.*, av \d+"):
+        run_job(CountingJob(root=str(tmp_path), fail_open=ImportError), Engine(workers=1, attempts=1000))
 
 
 def test_no_workers_is_an_error() -> None:

@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labeling.recipe.training.captions import Caption
+from pipeline.parquet import read_table
 from vocab.grammar.lexicon import FACTS
 
 __all__ = ["VocabularyTexts", "vocabulary_pool"]
@@ -28,7 +28,10 @@ _INDEX = {fact: i for i, fact in enumerate(FACTS)}
 @cache
 def vocabulary_pool() -> tuple[Caption, ...]:
     """Every bundled caption with what it states, which may be nothing."""
-    rows = [row for file in _FILES for row in pq.read_table(file, columns=["text", "facts"]).to_pylist()]
+    rows = []
+    for path in _FILES:
+        with path.open("rb") as file:
+            rows += read_table(file, columns=["text", "facts"]).to_pylist()
     return tuple(Caption(row["text"], tuple(f for f in row["facts"] or () if f in _INDEX)) for row in rows)
 
 

@@ -1,0 +1,47 @@
+"""Reading a Parquet file whole, from an open file.
+
+`pyarrow.parquet.read_table` goes through Arrow's dataset scanner, one of whose threads lets go of the Python file at
+some later moment; where the interpreter is ending by then, the process aborts (exit code 134) or hangs
+(apache/arrow 33975, 34314, 50482). `ParquetFile` reads in the thread that asks. tests/test_imports.py keeps the other
+way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+__all__ = ["read_rows", "read_table"]
+
+
+def read_table(file: IO[bytes] | pa.NativeFile, columns: Sequence[str] | None = None) -> pa.Table:
+    """All rows of an open Parquet file, of all columns or of those named; ArrowInvalid where one is not there."""
+    parquet = pq.ParquetFile(file)
+    found = parquet.schema_arrow.names
+    if absent := [name for name in columns or () if name not in found]:
+        raise pa.ArrowInvalid(f"no column {', '.join(map(repr, absent))}; it has {', '.join(found) or 'none'}")
+    return parquet.read(columns=None if columns is None else list(columns))
+
+
+def read_rows(file: IO[bytes] | pa.NativeFile, column: str, value: Any) -> pa.Table:
+    """The rows whose `column` is `value`; row groups that cannot hold one, by their statistics, are not read."""
+    parquet = pq.ParquetFile(file)
+    groups = [
+        number
+        for number in range(parquet.metadata.num_row_groups)
+        if _may_hold(parquet.metadata.row_group(number), column, value)
+    ]
+    table = parquet.read_row_groups(groups) if groups else parquet.schema_arrow.empty_table()
+    return table.filter(pc.equal(table[column], value))
+
+
+def _may_hold(group: pq.RowGroupMetaData, column: str, value: Any) -> bool:
+    for chunk in (group.column(number) for number in range(group.num_columns)):
+        if chunk.path_in_schema == column:
+            bounds = chunk.statistics
+            return bounds is None or not bounds.has_min_max or bounds.min <= value <= bounds.max
+    raise pa.ArrowInvalid(f"no column {column!r}")
