@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.crate.shards import is_done, part_name, read_marker, write_marker
-from pipeline.errors import BadInput, CrateMismatch
+from pipeline.crate.shards import is_done, marker_name, part_name, read_marker, write_marker
+from pipeline.errors import BadInput, CrateMismatch, RunFailed
 from pipeline.ids import content_hash, hash_u64
 from pipeline.parquet import read_table
 from pipeline.progress import Heartbeat
@@ -81,22 +81,25 @@ class GenerateWorker:
             beat(done)
 
         beat({"songs": 0})
+        known = _answered(storage, name := part_name(job.folder, shard, job.shard_count))
+        asked = [song for song in songs if song.row not in known]
+        done["songs"] = len(songs) - len(asked)
         requests = [
             PromptRequest(
                 prompt=job.template.render(song),
                 seed=hash_u64("sample", job.seed, job.template.prompt_id(song)) % 2**31,
             )
-            for song in songs
+            for song in asked
         ]
         answers = self._backend.complete(requests, job.sampling, on_done)
-        rows = [
-            self._row(song, request, sample, completion)
-            for song, request, completions in zip(songs, requests, answers, strict=True)
-            for sample, completion in enumerate(completions)
-        ]
-        name = part_name(job.folder, shard, job.shard_count)
+        new = {
+            song.row: [self._row(song, request, sample, completion) for sample, completion in enumerate(completions)]
+            for song, request, completions in zip(asked, requests, answers, strict=True)
+        }
+        rows = [row for song in songs for row in new.get(song.row) or known[song.row]]
         with storage.write(name) as file:
             pq.write_table(pa.Table.from_pylist(rows, schema=ANSWER_SCHEMA), file, compression="zstd")
+        _check_failures(rows)
         report = ShardReport(
             shard=shard, rows=len(rows), seconds=round(time.monotonic() - began, 3), counts=_counts(songs, rows)
         )
@@ -143,7 +146,10 @@ def begin_generation(
     songs_per_shard: int,
     licence: str,
 ) -> GenerateJob:
-    """The job in the folder `root`, begun or taken up again; raises CrateMismatch where another run lies there."""
+    """The job in the folder `root`, begun or taken up again; raises CrateMismatch where another run lies there.
+
+    Songs that failed in a finished shard are among what is still to be asked.
+    """
     template.check(songs[0])
     storage = Storage(root)
     identity = {
@@ -173,7 +179,7 @@ def begin_generation(
             pq.write_table(pa.Table.from_pylist(rows), file, compression="zstd")
         storage.write_bytes("prompt.txt", (template.prefix + template.question + "\n").encode())
         storage.write_json(_RUN, {**identity, "licence": licence, "run_hash": run_hash})
-    return GenerateJob(
+    job = GenerateJob(
         root=os.fspath(root),
         settings=settings,
         sampling=sampling,
@@ -183,10 +189,12 @@ def begin_generation(
         shard_count=-(-len(songs) // songs_per_shard),
         run_hash=run_hash,
     )
+    _reopen_failed(job)
+    return job
 
 
 def generation_counts(job: GenerateJob) -> Counter[str]:
-    """Of all finished shards: shards, songs, answers, failed, tokens, sentences, and milliseconds of work."""
+    """Of all finished shards: shards, songs, answers, failed, refused, tokens, sentences, and milliseconds of work."""
     storage = job.storage()
     counts = Counter[str]()
     for shard in range(job.shard_count):
@@ -195,6 +203,15 @@ def generation_counts(job: GenerateJob) -> Counter[str]:
             counts.update(marker["counts"])
             counts.update({"shards": 1, "milliseconds": int(1000 * marker["seconds"])})
     return counts
+
+
+def _reopen_failed(job: GenerateJob) -> None:
+    """Have the songs that failed asked again: their shards count as unfinished."""
+    storage = job.storage()
+    for shard in range(job.shard_count):
+        marker = read_marker(storage, job.folder, shard, job.shard_count)
+        if marker is not None and marker["run_hash"] == job.run_hash and marker["counts"].get("failed"):
+            storage.remove(marker_name(job.folder, shard, job.shard_count))
 
 
 def _songs_of(storage: Storage, shard: int, songs_per_shard: int) -> list[Song]:
@@ -208,12 +225,39 @@ def _songs_of(storage: Storage, shard: int, songs_per_shard: int) -> list[Song]:
     ]
 
 
+def _answered(storage: Storage, name: str) -> dict[int, list[dict[str, Any]]]:
+    """Row of a song -> its answers, of songs that have all of theirs in what an earlier run left of a shard."""
+    if not storage.exists(name):
+        return {}
+    with storage.open(name) as file:
+        rows = pq.read_table(file).to_pylist()
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["song_row"], []).append(row)
+    return {key: many for key, many in found.items() if not any(map(_lacking, many))}
+
+
+def _lacking(row: dict[str, Any]) -> bool:
+    return row["finish_reason"].startswith(("failed", "refused"))
+
+
+def _check_failures(rows: Sequence[dict[str, Any]]) -> None:
+    """One prompt in two without an answer is no matter of prompts."""
+    lacking = [row["finish_reason"] for row in rows if _lacking(row)]
+    if len(lacking) * 2 > len(rows):
+        raise RunFailed(
+            f"{len(lacking)} of {len(rows)} prompts of a shard have no answer ({lacking[0]}); what is finished is "
+            "safe: mend the server and run the same command again"
+        )
+
+
 def _counts(songs: Sequence[Song], rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    failed = [row for row in rows if row["finish_reason"].startswith("failed")]
+    failed, refused = (sum(row["finish_reason"].startswith(word) for row in rows) for word in ("failed", "refused"))
     return {
         "songs": len(songs),
-        "answers": len(rows) - len(failed),
-        "failed": len(failed),
+        "answers": len(rows) - failed - refused,
+        "failed": failed,
+        "refused": refused,
         "tokens": sum(row["tokens"] for row in rows),
         "sentences": sum(
             len(

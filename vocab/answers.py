@@ -31,7 +31,7 @@ ANSWER_SCHEMA = pa.schema(
         pa.field("provenance", pa.string(), nullable=False),
     ]
 )
-"""One row an answer; `finish_reason` is `stop`, `length`, or `failed: ...` where the server never gave one."""
+"""One row an answer; `finish_reason` is `stop`, `length`, or `failed: ...` and `refused: ...` where there is none."""
 ANSWERS_FOLDER = "answers"
 BATCH = 8_192
 
@@ -118,8 +118,8 @@ def _of_run(storage: Storage, name: str, skips: Skips) -> Iterator[list[Answer]]
             rows = table.slice(start, BATCH).to_pylist()
             batch = []
             for row in rows:
-                if row["finish_reason"].startswith("failed"):
-                    skips.add("failed", row=row["song_row"], detail=row["finish_reason"])
+                if row["finish_reason"].startswith(("failed", "refused")):
+                    skips.add(row["finish_reason"].partition(":")[0], row=row["song_row"], detail=row["finish_reason"])
                     continue
                 batch.append(
                     Answer(

@@ -158,6 +158,7 @@ def _run_generation(job: Any, *, workers: int, price_per_hour: float) -> int:
         parts = [
             f"{done['answers']:,} answers",
             f"{done['failed']:,} failed" if done["failed"] else "",
+            f"{done['refused']:,} refused" if done["refused"] else "",
             f"{done['tokens'] / seconds:,.0f} tokens/s, {sentences / seconds:,.1f} sentences/s",
         ]
         if price_per_hour and sentences:
@@ -170,7 +171,9 @@ def _run_generation(job: Any, *, workers: int, price_per_hour: float) -> int:
         run_job(job, Engine(workers=workers), view.watch(job, rates))
     counts = generation_counts(job)
     print(f"{counts['answers']:,} answers, {counts['sentences']:,} sentences in {job.root}")
+    if counts["refused"]:
+        print(f"{counts['refused']:,} were refused for good; why is in {job.root}/answers (finish_reason)")
     if counts["failed"]:
-        print(f"{counts['failed']:,} answers failed; their rows and reasons are in {job.root}/answers (finish_reason)")
+        print(f"{counts['failed']:,} failed (why: {job.root}/answers, finish_reason); the same command asks them again")
     print(f"next: cratedig vocab clean {job.root} --out captions.parquet")
     return 0

@@ -92,9 +92,9 @@ def test_passing_faults_are_retried_and_the_rest_is_counted(tmp_path: Path, port
     assert set(found) == {(row, sample) for row in range(1, 23) for sample in (0, 1)}
     assert all(found[row, sample].startswith(" A slow") for row in range(1, 21) for sample in (0, 1))
     assert found[21, 0] == 'failed: HTTP 500: {"error": "out of memory"}'
-    assert found[22, 1] == 'failed: HTTP 400: {"error": "the prompt is longer than the context"}'
+    assert found[22, 1] == 'refused: HTTP 400: {"error": "the prompt is longer than the context"}'
     counts = generation_counts(job)
-    assert (counts["songs"], counts["answers"], counts["failed"]) == (22, 40, 4)
+    assert (counts["songs"], counts["answers"], counts["failed"], counts["refused"]) == (22, 40, 2, 2)
     assert (counts["tokens"], counts["sentences"]) == (560, 80)
 
 
@@ -157,9 +157,62 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path, port: int) -> None:
 
 def test_a_server_that_fails_on_everything_ends_the_run(tmp_path: Path, port: int, start: Start) -> None:
     start()
-    job = job_in(tmp_path, port, songs(0, "Broken 1", "Broken 2"), settings={"attempts": 1})
-    with pytest.raises(RunFailed, match="failed on 4 of 4 prompts of a shard"):
+    job = job_in(tmp_path / "a", port, songs(0, "Broken 1", "Broken 2"), settings={"patience_s": 1.0})
+    with pytest.raises(RunFailed, match=r"has not answered for 1 s \(HTTP 500: .*out of memory"):
         run_job(job, Engine(workers=1))
+    job = job_in(tmp_path / "b", port, songs(1, "Broken 1", "Broken 2"), settings={"attempts": 1})
+    with pytest.raises(RunFailed, match=r"4 of 6 prompts of a shard have no answer \(failed: HTTP 500"):
+        run_job(job, Engine(workers=1))
+    assert answers(tmp_path / "b")[1, 0].startswith(" A slow"), "what was answered is kept"
+
+
+@pytest.mark.parametrize("words", ["429 slow down", "500 proxy error", "404 the model tiny is still loading"])
+def test_an_outage_of_any_kind_is_waited_for(tmp_path: Path, port: int, start: Start, words: str) -> None:
+    """Longer than all attempts of one prompt take together: every song is answered in the end."""
+    down = tmp_path / "down"
+    start("--down", str(down), "--delay", "0.02")
+    job = job_in(tmp_path / "a", port, songs(40), settings={"attempts": 2, "concurrency": 4})
+    seen: list[float] = []
+
+    def outage(ended: bool) -> None:
+        done = len(list((tmp_path / "a").glob("answers/*.done.json")))
+        if not seen and done >= 1:
+            down.write_text(words)
+            seen.append(time.monotonic())
+        elif len(seen) == 1 and time.monotonic() - seen[0] > 4:
+            down.unlink()
+            seen.append(time.monotonic())
+
+    run_job(job, Engine(workers=1), outage)
+    assert len(seen) == 2, "the outage came and went while the job ran"
+    assert all(text.startswith(" A slow") for text in answers(tmp_path / "a").values())
+    assert len(answers(tmp_path / "a")) == 80
+
+
+def test_a_used_up_quota_ends_the_run_at_once(tmp_path: Path, port: int, start: Start) -> None:
+    (tmp_path / "down").write_text("429 insufficient_quota: see billing")
+    start("--down", str(tmp_path / "down"))
+    with pytest.raises(RunFailed, match=r"HTTP 429: .*insufficient_quota"):
+        run_job(job_in(tmp_path / "a", port, songs(2)), Engine(workers=1))
+
+
+def test_failed_songs_are_asked_again_by_the_same_command(tmp_path: Path, port: int, start: Start) -> None:
+    many = songs(6, "Broken Song", "A Too Long Song")
+    server = start()
+    run_job(job_in(tmp_path / "a", port, many, settings={"attempts": 1}), Engine(workers=1))
+    before = answers(tmp_path / "a")
+    assert before[7, 0].startswith("failed: HTTP 500")
+    server.kill()
+    server.wait()
+    start("--mended")
+    job = job_in(tmp_path / "a", port, many)
+    assert job.todo() == [0]
+    run_job(job, Engine(workers=1))
+    after = answers(tmp_path / "a")
+    assert after[7, 0].startswith(" A slow")
+    assert after[8, 0].startswith("refused: HTTP 400"), "for good"
+    assert {key: after[key] for key in before if key[0] < 7} == {key: before[key] for key in before if key[0] < 7}
+    assert job_in(tmp_path / "a", port, many).todo() == [], "what is refused is not asked again"
 
 
 def test_chat_and_wrong_addresses(tmp_path: Path, port: int, start: Start) -> None:

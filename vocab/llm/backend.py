@@ -43,9 +43,9 @@ class BackendSettings(BaseModel):
     """0: no limit of our own."""
     timeout_s: float = Field(default=120, gt=0)
     patience_s: float = Field(default=600, gt=0)
-    """For so long a server may be gone before the run gives up."""
+    """For so long a server may be gone, busy or loading its model before the run gives up."""
     attempts: int = Field(default=6, ge=1)
-    """For one prompt that a server, up and running, keeps failing on."""
+    """For one prompt that a server keeps failing on while it answers others."""
     engine: dict[str, Any] = Field(default_factory=dict)
     """More arguments for `vllm.LLM`, such as tensor_parallel_size."""
 
@@ -63,7 +63,7 @@ class Completion:
 
     text: str
     finish_reason: str
-    """`stop`, `length`, or `failed: why`."""
+    """`stop`, `length`, `failed: why` (to be asked again), or `refused: why` (for good)."""
     tokens: int
 
 
@@ -71,7 +71,10 @@ class Backend(Protocol):
     def complete(
         self, requests: Sequence[PromptRequest], sampling: Sampling, on_done: Callable[[int], None]
     ) -> list[list[Completion]]:
-        """`sampling.samples` completions for each request, in order; `on_done(n)` tells of n more requests done."""
+        """`sampling.samples` completions for each request, in order.
+
+        `on_done(n)` tells of n more requests done, also of none: a sign of life while a server is waited for.
+        """
         ...
 
     def close(self) -> None: ...

@@ -1,17 +1,22 @@
 """Any server that speaks OpenAI's protocol: vLLM's, transformers', llama.cpp's, a hosted one.
 
-What can be mended by waiting is waited for (429, 5xx, a connection that breaks, half a body); what cannot ends the run
-with the server's own words (401, 404, another model than the one asked for). A single prompt that a running server
-keeps failing on is counted, with its reason, and the run goes on.
+What can be mended by waiting is waited for, as long as the settings' patience lasts: no connection, 429, 503, a model
+that is being loaded, and 5xx or half a body where nobody else is answered either. What cannot be mended ends the run
+with the server's own words (401, 404, a used-up quota, another model than the one asked for). A single prompt that a
+server keeps failing on while it answers others is `failed`: the next run asks it again. One that it will not take is
+`refused`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from itertools import count
 from typing import Any
 
 import httpx
@@ -23,11 +28,17 @@ from vocab.llm.backend import BackendSettings, Completion, PromptRequest, Sampli
 __all__ = ["ServerBackend"]
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
-_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_SIGN_OF_LIFE_S = 5.0
+_PASSING = frozenset({408, 409, 425, 500, 502, 504})
+"""The server's trouble or the prompt's: whether others are answered tells."""
+_BUSY = frozenset({429, 503, 529})
+"""The server's trouble for sure."""
+_LOADING = re.compile(r"\bload(?:ing|ed)? (?:the |a )?model\b|\bmodel\b.{0,80}\bloading\b", re.IGNORECASE)
+_USED_UP = re.compile(r"insufficient_quota|billing|credit balance", re.IGNORECASE)
 
 
 class _TryAgain(Exception):
-    """Worth another attempt. `gone`: nobody answered at all."""
+    """Worth another attempt. `gone`: the prompt has no part in it."""
 
     def __init__(self, why: str, *, gone: bool = False, after_s: float = 0.0) -> None:
         super().__init__(why)
@@ -35,7 +46,7 @@ class _TryAgain(Exception):
 
 
 class _RefusedPrompt(Exception):
-    """The server will not answer this prompt."""
+    """The server will not answer this prompt, however often it is asked."""
 
 
 class ServerBackend:
@@ -51,14 +62,13 @@ class ServerBackend:
             limits=httpx.Limits(max_connections=settings.concurrency),
         )
         self._pace = _Pace(settings.requests_per_minute)
-        self._last_answer = time.monotonic()
+        self._answers = _Answers()
         self._stop = threading.Event()
 
     def complete(
         self, requests: Sequence[PromptRequest], sampling: Sampling, on_done: Callable[[int], None]
     ) -> list[list[Completion]]:
         self._stop.clear()
-        self._last_answer = time.monotonic()
         with ThreadPoolExecutor(self._settings.concurrency) as pool:
             waiting = [
                 [pool.submit(self._answer, request, sample, sampling) for sample in range(sampling.samples)]
@@ -67,26 +77,57 @@ class ServerBackend:
             try:
                 answers = []
                 for futures in waiting:
-                    answers.append([future.result() for future in futures])
+                    answers.append([_result(future, on_done) for future in futures])
                     on_done(1)
             except BaseException:
                 self._stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        _check_failures(answers, self._settings.url)
         return answers
 
     def close(self) -> None:
         self._client.close()
 
     def _answer(self, request: PromptRequest, sample: int, sampling: Sampling) -> Completion:
-        seed = (request.seed + sample) % 2**31
+        body = self._body(request, sample, sampling)
+        blamed, wait_s, began = 0, _FIRST_WAIT_S, 0.0
+        for attempt in count():
+            asked = time.monotonic()
+            try:
+                self._pace.take(self._stop)
+                completion = self._ask(body)
+                self._answers.note(body)
+                return completion
+            except _RefusedPrompt as refusal:
+                self._answers.note()
+                return Completion(text="", finish_reason=f"refused: {refusal}", tokens=0)
+            except _TryAgain as problem:
+                began = began or asked
+                if not problem.gone:
+                    blamed += self._answers.last > asked or self._answers_others()
+                answered = self._answers.last > began
+                waited_s = time.monotonic() - (began if answered else max(began, self._answers.last))
+                if waited_s > self._settings.patience_s and not answered:
+                    raise RunFailed(
+                        f"{self._settings.url} has not answered for {waited_s:.0f} s ({problem}); what is finished is "
+                        "safe: start the server and run the same command again"
+                    ) from None
+                if blamed >= self._settings.attempts or waited_s > self._settings.patience_s:
+                    return Completion(text="", finish_reason=f"failed: {problem}", tokens=0)
+                jitter = 0.5 + (hash_u64("wait", request.seed, sample, attempt) % 1000) / 1000
+                left_s = max(self._settings.patience_s - waited_s, 0) + 0.1
+                if self._stop.wait(min(max(problem.after_s, wait_s * jitter), left_s)):
+                    break
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        raise RunFailed("stopped")
+
+    def _body(self, request: PromptRequest, sample: int, sampling: Sampling) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self._settings.model,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
-            "seed": seed,
+            "seed": (request.seed + sample) % 2**31,
         }
         if sampling.stop:
             body["stop"] = list(sampling.stop)
@@ -94,31 +135,17 @@ class ServerBackend:
             body["messages"] = [{"role": "user", "content": request.prompt}]
         else:
             body["prompt"] = request.prompt
-        failures = 0
-        wait_s = _FIRST_WAIT_S
-        while True:
-            try:
-                self._pace.take(self._stop)
-                completion = self._ask(body)
-            except _RefusedPrompt as refusal:
-                return Completion(text="", finish_reason=f"failed: {refusal}", tokens=0)
-            except _TryAgain as problem:
-                silent_s = time.monotonic() - self._last_answer
-                if problem.gone and silent_s > self._settings.patience_s:
-                    raise RunFailed(
-                        f"{self._settings.url} has not answered for {silent_s:.0f} s ({problem}); what is finished is "
-                        "safe: start the server and run the same command again"
-                    ) from None
-                failures += not problem.gone
-                if failures >= self._settings.attempts:
-                    return Completion(text="", finish_reason=f"failed: {problem}", tokens=0)
-                jitter = 0.5 + (hash_u64("wait", seed, failures) % 1000) / 1000
-                if self._stop.wait(max(problem.after_s, wait_s * jitter)):
-                    raise RunFailed("stopped") from None
-                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
-            else:
-                self._last_answer = time.monotonic()
-                return completion
+        return body
+
+    def _answers_others(self) -> bool:
+        """Whether a prompt that was answered before is answered now: then it is the other prompt that is at fault."""
+        if (known := self._answers.example) is None:
+            return False
+        try:
+            self._ask(known | {"max_tokens": 1})
+        except (_TryAgain, _RefusedPrompt):
+            return False
+        return True
 
     def _ask(self, body: dict[str, Any]) -> Completion:
         try:
@@ -133,6 +160,10 @@ class ServerBackend:
         except httpx.TransportError as error:
             raise _TryAgain(f"the connection broke: {error}", gone=True) from error
         status = response.status_code
+        if status in _BUSY and not _USED_UP.search(response.text):
+            raise _TryAgain(f"HTTP {status}: {_words(response)}", gone=True, after_s=_retry_after(response))
+        if status >= 400 and _LOADING.search(response.text):
+            raise _TryAgain(f"HTTP {status}: {_words(response)}", gone=True, after_s=_retry_after(response))
         if status in _PASSING:
             raise _TryAgain(f"HTTP {status}: {_words(response)}", after_s=_retry_after(response))
         if status in (400, 413, 422):
@@ -166,6 +197,29 @@ class ServerBackend:
         return Completion(text=text, finish_reason="length" if reason == "length" else "stop", tokens=tokens)
 
 
+class _Answers:
+    """When the server last answered, and something that it answered."""
+
+    def __init__(self) -> None:
+        self.last = 0.0
+        self.example: dict[str, Any] | None = None
+
+    def note(self, body: dict[str, Any] | None = None) -> None:
+        self.last = time.monotonic()
+        self.example = body or self.example
+
+
+def _result(future: Future[Completion], on_done: Callable[[int], None]) -> Completion:
+    """What comes of it; while it does not come, signs of life: waiting for a server is no stall."""
+    while True:
+        try:
+            return future.result(timeout=_SIGN_OF_LIFE_S)
+        except NotYet:
+            if future.done():
+                raise
+            on_done(0)
+
+
 class _Pace:
     """At most so many requests a minute, evenly."""
 
@@ -196,14 +250,3 @@ def _retry_after(response: httpx.Response) -> float:
         return min(max(float(response.headers.get("retry-after", 0)), 0.0), 300.0)
     except ValueError:
         return 0.0
-
-
-def _check_failures(answers: Sequence[Sequence[Completion]], url: str) -> None:
-    """One prompt in two failing is no matter of prompts."""
-    flat = [completion for completions in answers for completion in completions]
-    failed = [completion for completion in flat if completion.finish_reason.startswith("failed")]
-    if len(failed) * 2 > len(flat):
-        raise RunFailed(
-            f"{url} failed on {len(failed)} of {len(flat)} prompts of a shard ({failed[0].finish_reason[8:]}); what is "
-            "finished is safe: mend the server and run the same command again"
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pipeline.errors import BadInput
+from pipeline.process import end_children_with_this
 from vocab.llm.backend import BackendSettings, Completion, PromptRequest, Sampling
 
 __all__ = ["VllmBackend"]
@@ -24,6 +25,7 @@ class VllmBackend:
                 f"vLLM is not installed ({error}); pip install 'cratedig[vllm]' on a machine with a GPU, "
                 "or use --server with any OpenAI-compatible server"
             ) from error
+        end_children_with_this()
         self._vllm = vllm
         self._llm = vllm.LLM(model=settings.model, **{"enable_prefix_caching": True, "seed": 0, **settings.engine})
 

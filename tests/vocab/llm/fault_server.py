@@ -2,7 +2,8 @@
 
 Run as a process: python fault_server.py PORT [--model NAME] [--faults] [--delay S]. Prints `ready`. The answer to a
 prompt and seed is always the same. With --faults every first attempt at a prompt fails in one of five ways.
-A title with `Broken` in it always gets a 500, one with `Too Long` a 400.
+A title with `Broken` in it always gets a 500, one with `Too Long` a 400. While the file named by --down exists,
+everybody gets the status and the words that stand in it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
 
 TUNES = ("waltz", "march", "ballad", "tango", "polka", "blues", "reel", "samba")
@@ -25,6 +27,8 @@ class Handler(BaseHTTPRequestHandler):
     attempts: ClassVar[Counter[str]] = Counter()
     lock = threading.Lock()
     model, faults, delay_s = "tiny", False, 0.0
+    down: ClassVar[Path | None] = None
+    mended = False
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -43,7 +47,10 @@ class Handler(BaseHTTPRequestHandler):
             self.attempts[key] += 1
             first = self.attempts[key] == 1
         time.sleep(self.delay_s)
-        if "Broken" in question:
+        if self.down is not None and self.down.exists():
+            status, _, words = self.down.read_text().partition(" ")
+            self._send(int(status), {"error": {"message": words}})
+        elif "Broken" in question and not self.mended:
             self._send(500, {"error": "out of memory"})
         elif "Too Long" in question:
             self._send(400, {"error": "the prompt is longer than the context"})
@@ -91,7 +98,10 @@ def main() -> None:
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--faults", action="store_true")
     parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("--down", type=Path)
+    parser.add_argument("--mended", action="store_true", help="nothing is broken any more")
     args = parser.parse_args()
+    Handler.down, Handler.mended = args.down, args.mended
     Handler.model, Handler.faults, Handler.delay_s = args.model, args.faults, args.delay
     server = ThreadingHTTPServer(("127.0.0.1", args.port), Handler)
     print("ready", server.server_address[1], flush=True)

@@ -1,0 +1,50 @@
+"""Processes that end with the one that started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.process import is_alive
+
+ROOT = Path(__file__).parents[2]
+PARENT = """
+import os, subprocess, sys, time
+from pipeline.process import end_children_with_this
+end_children_with_this()
+child = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); \
+print(p.pid, flush=True); time.sleep(600)"
+process = subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE, text=True)
+print(process.pid, process.stdout.readline().strip(), flush=True)
+if sys.argv[1] == "stay":
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux only")
+@pytest.mark.parametrize("how", ["killed", "ended"])
+def test_grandchildren_end_with_a_process_that_is_killed_or_ends(how: str) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, "stay" if how == "killed" else "go"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert parent.stdout is not None
+    family = [int(word) for word in parent.stdout.readline().split()]
+    assert len(family) == 2
+    if how == "killed":
+        assert all(map(is_alive, family))
+        parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    until = time.monotonic() + 30
+    while any(map(is_alive, family)):
+        assert time.monotonic() < until, f"{[pid for pid in family if is_alive(pid)]} live on"
+        time.sleep(0.05)
