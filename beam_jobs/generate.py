@@ -230,7 +230,7 @@ def _answered(storage: Storage, name: str) -> dict[int, list[dict[str, Any]]]:
     if not storage.exists(name):
         return {}
     with storage.open(name) as file:
-        rows = pq.read_table(file).to_pylist()
+        rows = read_table(file).to_pylist()
     found: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
         found.setdefault(row["song_row"], []).append(row)
