@@ -47,7 +47,7 @@ def prepare_index(crate: Crate, job: CandidatesJob, note: Callable[[str], None])
     matrix_ND = load_embeddings(Storage(job.embeddings_root), job.embeddings_name, crate.embedder)
     queries_QD = _sample_clips(crate)
     search = FaissSearch(matrix_ND, build_index(matrix_ND, threads=threads), width=1)
-    reached = tune_width(search, ExactSearch(matrix_ND, threads=threads), queries_QD, k=job.chosen.k, recall=RECALL)
+    reached = tune_width(search, ExactSearch(matrix_ND), queries_QD, k=job.chosen.k, recall=RECALL)
     card = IndexCard(
         captions=len(matrix_ND),
         dimension=matrix_ND.shape[1],

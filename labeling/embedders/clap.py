@@ -21,6 +21,7 @@ from labeling.embedders.mel import LogMel
 from labeling.embedders.text_report import report_texts
 from labeling.embedders.torch_device import choose_device, quiet
 from pipeline.errors import EmbedderProblem
+from pipeline.threads import torch_threads
 
 __all__ = ["ClapEmbedder", "through_int16"]
 
@@ -35,7 +36,7 @@ class ClapEmbedder(Embedder):
     """One ClapModel in this process, float32 weights whatever they were saved as; lower precision runs by autocast."""
 
     def __init__(self, folder: Path, *, device: str = "auto", dtype: str = "auto", threads: int = 1) -> None:
-        torch.set_num_threads(threads)
+        self._threads = threads
         files = ClapFolder(folder)
         self.card = files.card()
         self.notes = files.notes
@@ -108,7 +109,7 @@ class ClapEmbedder(Embedder):
     @contextlib.contextmanager
     def _context(self) -> Iterator[None]:
         """Inference mode, and autocast where a lower precision is asked for."""
-        with torch.inference_mode():
+        with torch_threads(self._threads), torch.inference_mode():
             if self.autocast is None:
                 yield
             else:

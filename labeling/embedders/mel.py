@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.threads import one_blas_thread
+
 __all__ = ["LogMel"]
 
 _FRAMES_AT_ONCE = 64
 """So many FFT frames stay in a core's cache."""
 _BANDS_AT_ONCE = 16
-"""Mel filters are narrow: a product by blocks of bands skips most of the zeros. With 64 frames a block is also too
-small for a BLAS to split over threads, so the bits don't depend on how many it may use."""
+"""Mel filters are narrow: a product by blocks of bands skips most of the zeros."""
 _FLOOR = np.float32(1e-10)
 _DB_PER_NEPER = np.float32(10.0 / np.log(10.0))
 
@@ -50,6 +51,7 @@ class LogMel:
         """Number of frames of a window of `samples` samples."""
         return 1 + samples // self.hop
 
+    @one_blas_thread()
     def __call__(self, window_T: NDArray[np.float32]) -> NDArray[np.float32]:
         """(frames, bands) in dB; frames are centred, the ends mirrored."""
         if window_T.ndim != 1 or len(window_T) <= self.fft_size // 2:

@@ -17,6 +17,7 @@ from labeling.embedders.maker_package import cache_only, hash_files, normalised,
 from labeling.embedders.text_report import report_texts
 from pipeline.errors import EmbedderProblem
 from pipeline.records import EmbedderCard
+from pipeline.threads import torch_threads
 
 __all__ = ["MsClapEmbedder", "msclap_card"]
 
@@ -30,12 +31,10 @@ class MsClapEmbedder(Embedder):
 
     def __init__(self, file: Path, *, device: str = "auto", threads: int = 1) -> None:
         self.card = msclap_card(file)
-        import torch
-
         from labeling.embedders.safe_pickle import load_tensors
         from labeling.embedders.torch_device import choose_device
 
-        torch.set_num_threads(threads)
+        self._threads = threads
         load_tensors(file, "model")  # the package unpickles what it is given: only after it proved to be tensors
         msclap = package("msclap", _INSTALL)
         with cache_only(f"msclap:{file}", "hf download gpt2 (for 2022: hf download bert-base-uncased)"):
@@ -50,7 +49,7 @@ class MsClapEmbedder(Embedder):
         windows_BT = check_windows(windows_BT, self.card)
         if not len(windows_BT):
             return np.zeros((0, self.card.dimension), np.float32)
-        with torch.inference_mode():
+        with torch_threads(self._threads), torch.inference_mode():
             return normalised(self.wrapper.clap.audio_encoder(torch.from_numpy(windows_BT).to(self.device))[0])
 
     def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -69,7 +68,7 @@ class MsClapEmbedder(Embedder):
             truncation=True,
             return_tensors="pt",
         )
-        with torch.inference_mode():
+        with torch_threads(self._threads), torch.inference_mode():
             given = {key: tokens[key].to(self.device) for key in self.wrapper.token_keys}
             return normalised(self.wrapper.clap.caption_encoder(given))
 

@@ -18,6 +18,7 @@ from labeling.embedders.maker_package import cache_only, hash_files, normalised,
 from labeling.embedders.text_report import report_texts
 from pipeline.errors import EmbedderProblem
 from pipeline.records import EmbedderCard
+from pipeline.threads import torch_threads
 
 __all__ = ["MuQMuLanEmbedder", "muq_card"]
 
@@ -31,11 +32,9 @@ class MuQMuLanEmbedder(Embedder):
 
     def __init__(self, folder: Path, *, device: str = "auto", threads: int = 1) -> None:
         self.card = muq_card(folder)
-        import torch
-
         from labeling.embedders.torch_device import choose_device
 
-        torch.set_num_threads(threads)
+        self._threads = threads
         muq = package("muq", "pip install muq")
         with cache_only(f"muq:{folder}", "hf download OpenMuQ/MuQ-large-msd-iter; hf download xlm-roberta-base"):
             self.model = muq.MuQMuLan.from_pretrained(str(folder)).to(choose_device(device)).eval()
@@ -48,7 +47,8 @@ class MuQMuLanEmbedder(Embedder):
         windows_BT = check_windows(windows_BT, self.card)
         if not len(windows_BT):
             return np.zeros((0, self.card.dimension), np.float32)
-        with torch.inference_mode():  # one by one inside, so that no window depends on its neighbours
+        # One by one inside, so that no window depends on its neighbours.
+        with torch_threads(self._threads), torch.inference_mode():
             found = self.model(wavs=torch.from_numpy(windows_BT).to(self.model.device))
         return normalised(found)
 
@@ -57,7 +57,7 @@ class MuQMuLanEmbedder(Embedder):
         import torch
 
         found_ND = np.zeros((len(texts), self.card.dimension), np.float32)
-        with torch.inference_mode():
+        with torch_threads(self._threads), torch.inference_mode():
             for i, text in enumerate(check_texts(texts)):
                 found_ND[i] = normalised(self.model(texts=[_cut(self.tokenizer, text, self.card.text_limit_tokens)]))[0]
         return found_ND

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import IndexMismatch
+from pipeline.threads import torch_threads
 
 if TYPE_CHECKING:
     import torch
@@ -58,14 +59,14 @@ class ExactSearch:
         blocks = [
             _padded(queries_QD[start : start + _QUERY_BLOCK]) for start in range(0, len(queries_QD), _QUERY_BLOCK)
         ]
-        rows_QK, scores_QK = _unpack(self._best(blocks, k))
+        with torch_threads(self._threads):
+            rows_QK, scores_QK = _unpack(self._best(blocks, k))
         return Found(rows_QK=rows_QK[: len(queries_QD)], scores_QK=scores_QK[: len(queries_QD)])
 
     def _best(self, blocks: list[NDArray[np.float32]], k: int) -> NDArray[np.int64]:
         """Packed best of all blocks. Each chunk is read, and widened from float16, once for all of them."""
         import torch
 
-        torch.set_num_threads(self._threads)
         queries = [torch.from_numpy(block_QD) for block_QD in blocks]
         best = [np.zeros((len(block_QD), 0), dtype=np.int64) for block_QD in blocks]
         least = [torch.full((len(block_QD),), -torch.inf) for block_QD in blocks]

@@ -21,6 +21,7 @@ from labeling.search.exact import CaptionSearch, Found
 from pipeline.crate.seals import read_sealed, sealed_files, write_sealed
 from pipeline.errors import BadInput, IndexMismatch
 from pipeline.storage import Storage
+from pipeline.threads import one_blas_thread
 
 if TYPE_CHECKING:
     import faiss
@@ -98,6 +99,7 @@ class FaissSearch:
             scores_QK=np.stack(scores) if scores else np.zeros((0, k), dtype=np.float32),
         )
 
+    @one_blas_thread()
     def _rank(
         self, query_D: NDArray[np.float32], row_W: NDArray[np.int64], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
