@@ -12,6 +12,7 @@ from labeling.search.candidates import CandidateSet, find_candidates, read_candi
 from labeling.search.caption_embeddings import load_embeddings
 from labeling.search.counts import add_bucket_counts, bucket_counts, read_counts, write_counts
 from labeling.search.exact import CaptionSearch, ExactSearch
+from labeling.search.some import SomeCaptions, SomeSearch, heard_rows
 from pipeline.crate.crate import Crate
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
@@ -30,6 +31,8 @@ class CandidatesJob:
     vocabulary: str
     embeddings_root: str
     embeddings_name: str
+    hears: tuple[str, ...] = ()
+    """Facts that a caption may state; empty where every caption may be chosen."""
 
     @property
     def title(self) -> str:
@@ -54,12 +57,17 @@ class CandidatesJob:
     def open(self) -> _Worker:
         crate = Crate.open(self.root)
         matrix_ND = load_embeddings(Storage(self.embeddings_root), self.embeddings_name, crate.embedder)
-        search: CaptionSearch = ExactSearch(matrix_ND)
+        vocabulary = Vocabulary.load(self.vocabulary)
+        rows_M = heard_rows(vocabulary, self.hears) if self.hears else None
+        searched = matrix_ND if rows_M is None else SomeCaptions(matrix_ND, rows_M)
+        search: CaptionSearch = ExactSearch(searched)
         if self.index_name:
             from labeling.search.fast import open_index
 
-            search, _ = open_index(crate.storage, self.index_name, matrix_ND, matrix=self.embeddings_name)
-        return _Worker(crate, self.chosen, search, Vocabulary.load(self.vocabulary))
+            search, _ = open_index(crate.storage, self.index_name, searched, matrix=self.embeddings_name)
+        if rows_M is not None:
+            search = SomeSearch(search, rows_M)
+        return _Worker(crate, self.chosen, search, vocabulary)
 
 
 class _Worker:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from beam_jobs.candidates import CandidatesJob
 from labeling.search.candidates import read_embeddings
 from labeling.search.caption_embeddings import load_embeddings
-from labeling.search.exact import ExactSearch
+from labeling.search.exact import Captions, ExactSearch
+from labeling.search.some import SomeCaptions, heard_rows
 from pipeline.storage import Storage
+from vocab.store import Vocabulary
 
 if TYPE_CHECKING:
     from pipeline.crate.crate import Crate
@@ -45,11 +47,14 @@ def prepare_index(crate: Crate, job: CandidatesJob, note: Callable[[str], None])
 
     threads = os.cpu_count() or 1
     matrix_ND = load_embeddings(Storage(job.embeddings_root), job.embeddings_name, crate.embedder)
+    searched: Captions = matrix_ND
+    if job.hears:
+        searched = SomeCaptions(matrix_ND, heard_rows(Vocabulary.load(job.vocabulary), job.hears))
     queries_QD = _sample_clips(crate)
-    search = FaissSearch(matrix_ND, build_index(matrix_ND, threads=threads), width=1)
-    reached = tune_width(search, ExactSearch(matrix_ND), queries_QD, k=job.chosen.k, recall=RECALL)
+    search = FaissSearch(searched, build_index(searched, threads=threads), width=1)
+    reached = tune_width(search, ExactSearch(searched), queries_QD, k=job.chosen.k, recall=RECALL)
     card = IndexCard(
-        captions=len(matrix_ND),
+        captions=len(searched),
         dimension=matrix_ND.shape[1],
         matrix=job.embeddings_name,
         width=search.width,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -15,11 +15,13 @@ from beam_jobs.engine import Engine, OnTick, run_job
 from beam_jobs.job import ShardJob
 from beam_jobs.vocab_embed import embed_job, join_embeddings
 from labeling.draw import Method
+from labeling.embedders.scoring import Scoring, hears_hash, read_scoring
 from labeling.label import LabelRun, OpenSlot, label_shard
 from labeling.profiles import PROFILES, Profile, check_vocabulary, resolve_vocabularies
-from labeling.search.candidates import CandidateSet, write_mean_embedding
+from labeling.search.candidates import CandidateSet, mean_embedding, write_mean
 from labeling.search.caption_embeddings import embeddings_name, embeddings_stand
 from labeling.search.counts import read_counts
+from labeling.search.some import unheard
 from pipeline.crate.crate import CANDIDATES, CLIPS, Crate
 from pipeline.crate.shards import read_marker
 from pipeline.errors import BadInput, CrateMismatch
@@ -35,6 +37,8 @@ __all__ = ["LabelsJob", "check_labels", "label_crate"]
 
 _COVERAGE_SAMPLE = 20_000
 
+Debias = Literal["auto", "none", "crate", "model"]
+Captions = Literal["auto", "all", "heard"]
 Stage = Callable[[ShardJob], OnTick]
 """Told of each job before it runs; returns what is called while it runs."""
 
@@ -118,7 +122,8 @@ def label_crate(
     k: int = 10,
     seed: int = 0,
     method: Method = "inverse-frequency",
-    debias: bool = False,
+    debias: Debias = "auto",
+    captions: Captions = "auto",
     search: Literal["exact", "fast"] = "exact",
     name: str = "",
     engine: Engine | None = None,
@@ -127,18 +132,35 @@ def label_crate(
 ) -> LabelRun:
     """Label every clip of a finished crate; what an earlier run has already found is used again.
 
+    debias: what is taken off each clip before the search, so that no caption wins by an offset of its own: the mean of
+    the crate's clips, or the mean of recorded music that came with the model; `auto` does what the model asks for.
+    captions: `heard` leaves out captions that state what the model was not measured to hear; `auto` likewise.
     search: `fast` finds candidates by FAISS codes where a vocabulary is large, at a recall measured on the clips.
     note: told, in a sentence, how much of a newly embedded vocabulary the model can read, and what the search reaches.
     """
     chosen_profile, files, opened = check_labels(profile, vocabularies or {}, k)
     engine = engine or Engine()
     crate.require_clips()
+    scoring = read_scoring(embedder, crate.embedder.weights_hash)
+    debias, captions = _resolved(debias, captions, scoring, embedder)
     candidates: dict[str, CandidateSet] = {}
     for slot in chosen_profile.slots:
         vocabulary = opened[slot.name]
-        job = _candidates_job(crate, vocabulary, files[slot.name], k=k, debias=debias, search=search)
-        if debias:
-            write_mean_embedding(crate, job.chosen)
+        hears = scoring.hears if scoring and captions == "heard" else ()
+        if hears and not _enough_heard(vocabulary, hears, k, note):
+            hears = ()
+        job = _candidates_job(
+            crate,
+            vocabulary,
+            files[slot.name],
+            k=k,
+            debias=scoring.offset_hash if scoring and debias == "model" else debias,
+            hears=hears,
+            search=search,
+        )
+        if debias != "none":
+            offset_D = scoring.offset_D if scoring and debias == "model" else mean_embedding(crate)
+            write_mean(crate, job.chosen, offset_D)
         if job.todo():
             _embed_if_needed(crate, job, vocabulary, embedder, device, engine, stage, note)
             prepare_index(crate, job, note)
@@ -159,8 +181,47 @@ def label_crate(
     return run
 
 
+def _resolved(
+    debias: Debias, captions: Captions, scoring: Scoring | None, embedder: str
+) -> tuple[Literal["none", "crate", "model"], Literal["all", "heard"]]:
+    """What `auto` comes to with this model; BadInput where a model is asked for what it brought no numbers for."""
+    if scoring is None and (debias == "model" or captions == "heard"):
+        option = "--debias model" if debias == "model" else "--captions heard"
+        raise BadInput(
+            f"{option}: {embedder} has no scoring.json of its own beside the weights that embedded these clips; give "
+            f"{'--debias crate or none' if debias == 'model' else '--captions all'}"
+        )
+    if debias == "auto":
+        debias = "model" if scoring else "none"
+    if captions == "auto":
+        captions = "heard" if scoring else "all"
+    return debias, captions
+
+
+def _enough_heard(vocabulary: Vocabulary, hears: Sequence[str], k: int, note: Callable[[str], None]) -> bool:
+    """Whether at least k captions state what the model hears and nothing else; says how many do, and why others do not."""
+    left_out = np.zeros(len(vocabulary), bool)
+    said = []
+    for reason, rows in unheard(vocabulary, hears).items():
+        if new := int((rows & ~left_out).sum()):
+            said.append(f"{new} {reason}")
+        left_out |= rows
+    left = int((~left_out).sum())
+    if left < k:
+        note(
+            f"captions {vocabulary.card.name}: only {left} of {len(vocabulary)} state what the model was measured to "
+            f"hear, fewer than k ({k}): all are searched, and some of what they say is beyond it"
+        )
+    elif said:
+        note(
+            f"captions {vocabulary.card.name}: {left} of {len(vocabulary)} are searched; left out, each for the first "
+            f"reason that holds: {', '.join(said)} (--captions all searches them too)"
+        )
+    return left >= k
+
+
 def _candidates_job(
-    crate: Crate, vocabulary: Vocabulary, file: str, *, k: int, debias: bool, search: str
+    crate: Crate, vocabulary: Vocabulary, file: str, *, k: int, debias: str, hears: tuple[str, ...], search: str
 ) -> CandidatesJob:
     card = vocabulary.card
     chosen = CandidateSet(
@@ -170,6 +231,7 @@ def _candidates_job(
         k=k,
         search=search_name(search, len(vocabulary)),
         debias=debias,
+        heard=hears_hash(hears),
         clips_hash=crate.clips_hash,
     )
     job = CandidatesJob(
@@ -179,6 +241,7 @@ def _candidates_job(
         vocabulary=file,
         embeddings_root=posixpath.dirname(file) or ".",
         embeddings_name=embeddings_name(card.content_hash, crate.embedder),
+        hears=hears,
     )
     if not embeddings_stand(Storage(job.embeddings_root), job.embeddings_name):
         job = replace(job, embeddings_root=posixpath.join(crate.storage.url, CANDIDATES))

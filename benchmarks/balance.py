@@ -146,7 +146,8 @@ def _chosen(vocabulary: Vocabulary) -> CandidateSet:
         captions=len(vocabulary),
         k=_K,
         search="exact",
-        debias=False,
+        debias="none",
+        heard="",
         clips_hash="balance",
     )
 

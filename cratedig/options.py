@@ -159,8 +159,20 @@ def add_label_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--debias",
-        action="store_true",
-        help="take off each caption's mean similarity first, against hubs (not the paper)",
+        nargs="?",
+        const="crate",
+        default="auto",
+        choices=("auto", "none", "crate", "model"),
+        help="take off each caption's mean similarity first, against captions that win everywhere (not the paper): "
+        "over the crate's clips (crate, or no value), or over recorded music, as it came with the model (model). auto "
+        "(default): model where the embedder brings it, as the bundled one does, else none, the paper's plain cosine",
+    )
+    group.add_argument(
+        "--captions",
+        default="auto",
+        choices=("auto", "all", "heard"),
+        help="heard leaves out captions that state what the model was not measured to hear, such as a style that it "
+        "was never taught; auto (default): heard where the embedder says what it hears, as the bundled one does",
     )
     group.add_argument(
         "--search",
@@ -200,6 +212,7 @@ def label_options(args: argparse.Namespace) -> dict[str, Any]:
         "seed": args.seed,
         "method": args.draw,
         "debias": args.debias,
+        "captions": args.captions,
         "search": args.search,
         "name": args.name,
     }

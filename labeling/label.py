@@ -75,6 +75,7 @@ class LabelRun:
                     "candidates": self.candidates[slot.name].folder,
                     "search": self.candidates[slot.name].search,
                     "debias": self.candidates[slot.name].debias,
+                    "heard": self.candidates[slot.name].heard,
                 }
                 for slot in self.profile.slots
             },

@@ -12,7 +12,7 @@ from labeling.embedders.embedder import DEVICES, DTYPES, Embedder
 from pipeline.errors import EmbedderProblem
 from pipeline.records import EmbedderCard
 
-__all__ = ["BUNDLED", "embedder_card", "load_embedder"]
+__all__ = ["BUNDLED", "embedder_card", "load_embedder", "model_folder"]
 
 
 def load_embedder(
@@ -59,6 +59,12 @@ def embedder_card(name_or_path: str = "bundled") -> EmbedderCard:
     from labeling.embedders.clap_folder import ClapFolder
 
     return ClapFolder(path).card()
+
+
+def model_folder(name_or_path: str) -> Path | None:
+    """Where a ClapModel's files lie; None for the kinds that are loaded by their makers' packages."""
+    kind, path = _kind(name_or_path)
+    return path if kind == "clap" else None
 
 
 def _kind(name_or_path: str) -> tuple[str, Path]:

@@ -103,7 +103,8 @@ def _slot(crate: Crate, name: str, described: Mapping[str, Any]) -> ReportSlot:
         captions=described["captions"],
         k=described["k"],
         search=described["search"],
-        debias=described["debias"],
+        debias={True: "crate", False: "none"}.get(described["debias"], described["debias"]),  # once a flag
+        heard=described.get("heard", ""),
         clips_hash=crate.clips_hash,
     )
     if chosen.folder != described["candidates"] or not crate.storage.exists(chosen.set_file):

@@ -73,7 +73,7 @@ class SlotFigures:
     k: int
     draw: int
     search: str
-    debias: bool
+    debias: str
     clips: int
     candidates_distinct: int
     hubness: Hubness

@@ -28,9 +28,10 @@ from pipeline.storage import Storage
 __all__ = [
     "CandidateSet",
     "find_candidates",
+    "mean_embedding",
     "read_candidates",
     "read_embeddings",
-    "write_mean_embedding",
+    "write_mean",
 ]
 
 
@@ -44,13 +45,17 @@ class CandidateSet:
     k: int
     search: str
     """`exact`, or the description of a faster path."""
-    debias: bool
-    """Whether each caption's mean similarity over a sample of clips was taken off first."""
+    debias: str
+    """What was taken off each clip first: `none`, `crate` (the mean of its own clips), or the hash of a model's own."""
+    heard: str
+    """Hash of the facts that a caption may state; empty where every caption may be chosen."""
     clips_hash: str
 
     @property
     def hash(self) -> str:
-        return content_hash([self.vocabulary_hash, self.k, self.search, self.debias, self.clips_hash])
+        debias = {"none": False, "crate": True}.get(self.debias, self.debias)
+        heard = [self.heard] if self.heard else []
+        return content_hash([self.vocabulary_hash, self.k, self.search, debias, self.clips_hash, *heard])
 
     @property
     def folder(self) -> str:
@@ -89,7 +94,7 @@ def find_candidates(
     started = time.monotonic()
     beat = Heartbeat(crate.storage, chosen.folder, shard)
     clip_ids, embedding_BD = read_embeddings(crate, shard)
-    if chosen.debias and len(embedding_BD):
+    if chosen.debias != "none" and len(embedding_BD):
         embedding_BD = embedding_BD - np.array(read_sealed(crate.storage, chosen.mean_file)["mean"], dtype=np.float32)
     k = min(chosen.k, len(ids_N))
     beat({"clips": 0})
@@ -115,14 +120,14 @@ def find_candidates(
     return report
 
 
-def write_mean_embedding(crate: Crate, chosen: CandidateSet, sample: int = 2_000) -> None:
-    """The mean embedding of about `sample` clips: those whose ids' hashes are smallest, whichever came first.
+def write_mean(crate: Crate, chosen: CandidateSet, mean: NDArray[np.float32]) -> None:
+    """What is taken off each clip before the search, into the set of candidates.
 
     Taking it off the queries takes each caption's mean similarity to those clips off its scores:
     (q - m) . c = q . c - mean over clips of (clip . c). Where the crate has changed so that the mean is another, the
     candidates found with the old one are forgotten.
     """
-    mean_D = [float(x) for x in _mean_embedding(crate, sample)]
+    mean_D = [float(x) for x in mean]
     storage = crate.storage
     if storage.exists(chosen.mean_file) and read_sealed(storage, chosen.mean_file)["mean"] == mean_D:
         return
@@ -131,7 +136,8 @@ def write_mean_embedding(crate: Crate, chosen: CandidateSet, sample: int = 2_000
     write_sealed(storage, chosen.mean_file, {"mean": mean_D})
 
 
-def _mean_embedding(crate: Crate, sample: int) -> NDArray[np.float32]:
+def mean_embedding(crate: Crate, sample: int = 2_000) -> NDArray[np.float32]:
+    """The mean embedding of about `sample` clips: those whose ids' hashes are smallest, whichever came first."""
     best: list[tuple[int, int, int]] = []
     for shard in crate.shards:
         with crate.storage.open(crate.clips_part(shard)) as file:

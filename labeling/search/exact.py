@@ -7,7 +7,7 @@ higher score first, and where scores are equal the smaller caption id, which is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from pipeline.threads import torch_threads
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CaptionSearch", "ExactSearch", "Found"]
+__all__ = ["CaptionSearch", "Captions", "ExactSearch", "Found"]
 
 _QUERY_BLOCK = 64
 """Queries go through in blocks of fixed size: the last bits of a matrix product depend on its shape."""
@@ -34,6 +34,17 @@ class Found:
     scores_QK: NDArray[np.float32]
 
 
+class Captions(Protocol):
+    """(N, D) float32 or float16: an array, or what reads one in parts."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Any, /) -> NDArray[Any]: ...
+
+
 class CaptionSearch(Protocol):
     """Anything that finds the best captions for audio embeddings."""
 
@@ -43,7 +54,7 @@ class CaptionSearch(Protocol):
 class ExactSearch:
     """The default, and the oracle for every faster path."""
 
-    def __init__(self, captions_ND: NDArray[np.float32] | NDArray[np.float16], *, threads: int = 1) -> None:
+    def __init__(self, captions_ND: Captions, *, threads: int = 1) -> None:
         self._captions_ND = captions_ND
         self._threads = threads
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.search.exact import CaptionSearch, Found
+from labeling.search.exact import Captions, CaptionSearch, Found
 from pipeline.crate.seals import read_sealed, sealed_files, write_sealed
 from pipeline.errors import BadInput, IndexMismatch
 from pipeline.storage import Storage
@@ -36,8 +36,6 @@ __all__ = [
     "tune_width",
     "write_index",
 ]
-
-Matrix = NDArray[np.float32] | NDArray[np.float16]
 
 WIDTHS = (2, 5, 10, 20, 35, 50, 75, 100, 150, 200, 400)
 TRAINING_CAPTIONS = 16_384
@@ -65,7 +63,7 @@ class IndexCard:
 class FaissSearch:
     """Finds K x width candidates by their codes and ranks them by the exact product, ties by row."""
 
-    def __init__(self, captions_ND: Matrix, index: faiss.Index, *, width: int, threads: int = 1) -> None:
+    def __init__(self, captions_ND: Captions, index: faiss.Index, *, width: int, threads: int = 1) -> None:
         if index.ntotal != len(captions_ND) or index.d != captions_ND.shape[1]:
             raise IndexMismatch(
                 f"the index holds {index.ntotal} captions of {index.d} dimensions, the matrix {len(captions_ND)} of "
@@ -109,7 +107,7 @@ class FaissSearch:
         return row_W[best_K], score_W[best_K]
 
 
-def build_index(captions_ND: Matrix, *, threads: int = 1, seed: int = 0) -> faiss.Index:
+def build_index(captions_ND: Captions, *, threads: int = 1, seed: int = 0) -> faiss.Index:
     """Codes of all captions; what they are quantised by is learnt from an evenly drawn sample."""
     import faiss
 
@@ -170,7 +168,7 @@ def write_index(storage: Storage, name: str, index: faiss.Index, card: IndexCard
 
 
 def open_index(
-    storage: Storage, name: str, captions_ND: Matrix, *, matrix: str, threads: int = 1
+    storage: Storage, name: str, captions_ND: Captions, *, matrix: str, threads: int = 1
 ) -> tuple[FaissSearch, IndexCard]:
     """The index that `write_index` left under `name`. Raises IndexMismatch where it is of another matrix."""
     import faiss

@@ -82,7 +82,9 @@ def _labels_section(crate: Crate, runs: Sequence[str]) -> list[str]:
         for slot, about in sorted(said["slots"].items()):
             lines.append(
                 f"- `{slot}`: {about['draw']} of the {about['k']} best of {about['captions']} {about['kind']} captions "
-                f"({about['vocabulary']}), by cosine{', hub-corrected' if about['debias'] else ''}"
+                f"({about['vocabulary']}), by cosine"
+                f"{', hub-corrected' if about['debias'] not in (False, 'none') else ''}"
+                f"{', among those that the model can tell' if about.get('heard') else ''}"
             )
         lines.append("")
     if runs:

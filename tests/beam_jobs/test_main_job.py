@@ -175,7 +175,7 @@ def test_mended_files_are_taken_in_by_retry_rejects_wherever_they_lie_now(
     with Engine(workers=1) as engine:
         mine_clips(crate, engine)
         label(crate, vocabularies, engine, name="first")
-        label(crate, vocabularies, engine, name="debiased", debias=True)
+        label(crate, vocabularies, engine, name="debiased", debias="crate")
         assert verify_crate(crate).reasons["track:empty"] == 1
         (tmp_path / "music").rename(tmp_path / "moved")
         shutil.copy(tmp_path / "song1.mp3", tmp_path / "moved" / "song1.mp3")
@@ -188,7 +188,7 @@ def test_mended_files_are_taken_in_by_retry_rejects_wherever_they_lie_now(
         # Hub correction takes off a mean over clips: it must be that of the clips as they are now.
         shutil.copytree(finished_crate, tmp_path / "undisturbed")
         for root in (tmp_path / "crate", tmp_path / "undisturbed"):
-            label(Crate.open(root), vocabularies, engine, name="debiased", debias=True)
+            label(Crate.open(root), vocabularies, engine, name="debiased", debias="crate")
     assert data_hash(tmp_path / "crate") == data_hash(tmp_path / "undisturbed")
 
 
@@ -207,7 +207,7 @@ def test_another_seed_decodes_and_searches_nothing(finished_crate: Path, tmp_pat
 def test_hub_correction_takes_off_each_captions_mean(finished_crate: Path, tmp_path: Path, vocabularies: Path) -> None:
     shutil.copytree(finished_crate, tmp_path / "crate")
     crate = Crate.open(tmp_path / "crate")
-    run = label(crate, vocabularies, Engine(workers=1), debias=True, method="top", name="debiased")
+    run = label(crate, vocabularies, Engine(workers=1), debias="crate", method="top", name="debiased")
     clips = pq.read_table([tmp_path / "crate" / crate.clips_part(i) for i in crate.shards]).to_pylist()
     labels = pq.read_table(sorted((tmp_path / "crate" / "labels" / run).glob("*.parquet"))).to_pylist()
     from labeling.embedders.by_name import load_embedder
@@ -219,6 +219,52 @@ def test_hub_correction_takes_off_each_captions_mean(finished_crate: Path, tmp_p
     corrected = scores - scores.mean(0)
     for row, expected in zip(labels, corrected, strict=True):
         assert [x["score"] for x in row["llm_lf"]] == pytest.approx(sorted(expected, reverse=True)[:3], abs=1e-5)
+
+
+def test_a_model_that_brings_numbers_has_its_own_mean_taken_off_and_only_what_it_hears_said(
+    finished_crate: Path, tmp_path: Path, vocabularies: Path
+) -> None:
+    import json
+
+    from labeling.embedders.by_name import load_embedder
+    from vocab.store import Vocabulary
+
+    shutil.copytree(finished_crate, tmp_path / "crate")
+    crate = Crate.open(tmp_path / "crate")
+    clap = tmp_path / "clap"
+    shutil.copytree(crate.embedder_source, clap)
+    offset = np.random.default_rng(5).normal(0, 0.1, crate.embedder.dimension)
+    heard = ["instrument:piano", "tempo:slow", "tempo:fast", "energy:calm", "mood:dark", "mood:sad", "mood:happy"]
+    heard += ["style:jazz", "style:rock", "genre:folk", "register:high"]
+    scoring = {"weights_hash": crate.embedder.weights_hash, "offset": offset.tolist(), "hears": heard}
+    (clap / "scoring.json").write_text(json.dumps(scoring))
+    notes: list[str] = []
+    settings = {"method": "top", "embedder": str(clap), "k": 6, "note": notes.append}
+    run = label(crate, vocabularies, Engine(workers=1), name="heard", **settings)
+    clips = pq.read_table([tmp_path / "crate" / crate.clips_part(i) for i in crate.shards]).to_pylist()
+    labels = pq.read_table(sorted((tmp_path / "crate" / "labels" / run).glob("*.parquet"))).to_pylist()
+    texts = Vocabulary.load(vocabularies / "long.parquet").texts.to_pylist()
+    may = [t for t in texts if "piano" in t and not any(w in t for w in ("loud", "soft", "warm", "bright"))]
+    assert 6 <= len(may) < len(texts)
+    assert any(f"{len(may)} of {len(texts)} are searched" in note for note in notes)
+    vectors = load_embedder(str(clap), device="cpu").embed_text(may)
+    scores = (np.array([c["embedding"] for c in clips]) - offset.astype(np.float32)) @ vectors.T
+    for row, expected in zip(labels, scores, strict=True):
+        assert [x["score"] for x in row["llm_lf"]] == pytest.approx(sorted(expected, reverse=True)[:3], abs=1e-5)
+        assert {x["text"] for x in row["llm_lf"]} <= set(may)
+    plain = label(
+        crate, vocabularies, Engine(workers=1), name="plain", debias="none", captions="all", embedder=str(clap)
+    )
+    file = f"labels/{{}}/part-00000-of-{crate.plan.shards:05d}.parquet"
+    first, second = (pq.read_table(tmp_path / "crate" / file.format(name)) for name in ("first", plain))
+    assert first.column("llm_lf") == second.column("llm_lf")
+
+
+def test_numbers_that_a_model_does_not_bring_are_refused(finished_crate: Path, vocabularies: Path) -> None:
+    crate = Crate.open(finished_crate)
+    for settings, hint in (({"debias": "model"}, "--debias crate or none"), ({"captions": "heard"}, "--captions all")):
+        with pytest.raises(BadInput, match=hint):
+            label(crate, vocabularies, Engine(workers=1), **settings)
 
 
 def test_curated_joins_metadata_and_retrieves_nothing(tmp_path: Path, music: Path, tiny_clap: Path) -> None:

@@ -148,7 +148,8 @@ def label(
             captions=len(vocabulary),
             k=10,
             search="exact",
-            debias=False,
+            debias="none",
+            heard="",
             clips_hash=crate.clips_hash,
         )
         home = Storage(f"{crate.storage.url}/candidates")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from labeling.search.exact import ExactSearch
+from labeling.search.some import SomeCaptions, SomeSearch
 from pipeline.errors import IndexMismatch
 
 
@@ -52,3 +53,15 @@ def test_half_precision_captions_and_a_vocabulary_smaller_than_k() -> None:
 def test_another_dimension_names_both() -> None:
     with pytest.raises(IndexMismatch, match="8 dimensions, the caption embeddings 4"):
         ExactSearch(np.eye(4, dtype=np.float32)).top(np.eye(8, dtype=np.float32), 2)
+
+
+@pytest.mark.parametrize("chosen", [[3, 9, 10, 19_000, 39_999], list(range(0, 40_000, 3))])
+def test_a_search_over_some_captions_is_the_search_over_all_with_the_others_barred(chosen: list[int]) -> None:
+    rng = np.random.default_rng(3)
+    captions, queries = unit(rng, 40_000, 16), unit(rng, 70, 16)
+    captions[chosen[1]] = captions[chosen[0]]  # equal scores
+    rows = np.array(chosen)
+    found = SomeSearch(ExactSearch(SomeCaptions(captions, rows)), rows).top(queries, 5)
+    scores = np.full((70, 40_000), -np.inf)
+    scores[:, rows] = queries @ captions[rows].T
+    assert np.array_equal(found.rows_QK, np.argsort(-scores, axis=1, kind="stable")[:, :5])

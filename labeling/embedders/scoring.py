@@ -1,0 +1,60 @@
+"""What a model's makers measured about choosing captions by it: `scoring.json` beside its weights.
+
+D dimensions. The bundled model asks that its mean embedding of recorded music be taken off a clip's before the search,
+and that only captions be chosen that state what it was measured to hear. A model without the file asks for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.embedders.by_name import model_folder
+from pipeline.errors import EmbedderProblem
+from pipeline.ids import content_hash
+
+__all__ = ["Scoring", "hears_hash", "read_scoring"]
+
+_CHOICE_VERSION = 1
+"""Raised when the same facts leave other captions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """How a model wants its captions chosen."""
+
+    offset_D: NDArray[np.float32]
+    """Its mean embedding over recorded music that it was calibrated on."""
+    hears: tuple[str, ...]
+    """Facts of the lexicon that a caption may state."""
+
+    @property
+    def offset_hash(self) -> str:
+        return content_hash([[round(float(x), 6) for x in self.offset_D]])[:8]
+
+
+def hears_hash(hears: Sequence[str]) -> str:
+    """Of the captions that these facts leave; empty where there is no such choice."""
+    return content_hash([_CHOICE_VERSION, list(hears)])[:8] if hears else ""
+
+
+def read_scoring(name_or_path: str, weights_hash: str) -> Scoring | None:
+    """What stands beside the model, where it is the one with these weights; None where nothing does."""
+    folder = model_folder(name_or_path)
+    file = folder / "scoring.json" if folder else None
+    if file is None or not file.is_file():
+        return None
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        if said["weights_hash"] != weights_hash:
+            return None
+        return Scoring(offset_D=np.array(said["offset"], np.float32), hears=tuple(said["hears"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise EmbedderProblem(
+            f"{file} cannot be understood ({error!r}): expected weights_hash, offset and hears; fetch it again, or "
+            "delete it to choose captions by similarity alone"
+        ) from error
