@@ -41,6 +41,14 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--limit", type=int, default=0, help="windows of each test folder; 0 for all")
     evaluate.add_argument("--json", type=Path)
 
+    calibrate = steps.add_parser(
+        "calibrate",
+        help="measure what is taken off clips before captions are chosen: the mean over recorded music",
+    )
+    calibrate.add_argument("model", type=Path)
+    calibrate.add_argument("music", type=Path, nargs="+", help="folders of tracks that no judgement of the model uses")
+    calibrate.add_argument("--hears", type=Path, help="facts that captions may state, one a line (default: all)")
+
     publish = steps.add_parser("publish", help="write the shipped folder with its card")
     publish.add_argument("trained", type=Path)
     publish.add_argument("out", type=Path)
@@ -62,6 +70,14 @@ def _evaluate(args: argparse.Namespace) -> None:
     print(as_table(runs))
     if args.json:
         args.json.write_text(as_json(runs) + "\n")
+
+
+def _calibrate(args: argparse.Namespace) -> None:
+    from labeling.recipe.judging.calibrate import calibrate
+    from vocab.grammar.lexicon import FACTS
+
+    hears = args.hears.read_text(encoding="utf-8").split("\n") if args.hears else FACTS
+    print(f"{args.model}/scoring.json: {calibrate(args.model, args.music, [fact for fact in hears if fact])} clips")
 
 
 def _publish(args: argparse.Namespace) -> None:
@@ -111,6 +127,7 @@ def main(argv: list[str] | None = None) -> int:
         "render": _render,
         "train": _train,
         "evaluate": _evaluate,
+        "calibrate": _calibrate,
         "publish": _publish,
         "demo-music": _demo_music,
     }
