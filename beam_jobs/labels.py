@@ -199,7 +199,7 @@ def _resolved(
 
 
 def _enough_heard(vocabulary: Vocabulary, hears: Sequence[str], k: int, note: Callable[[str], None]) -> bool:
-    """Whether at least k captions state what the model hears and nothing else; says how many do, and why not the rest."""
+    """Whether at least k captions state what the model hears and nothing else; says how many, and why not the rest."""
     left_out = np.zeros(len(vocabulary), bool)
     said = []
     for reason, rows in unheard(vocabulary, hears).items():
