@@ -7,10 +7,13 @@ BIN := .venv/bin
 demo: .venv/demo.stamp  ## mine the bundled music into demo/crate and make its page
 	$(BIN)/cratedig demo --fresh
 
-test: check  ## what continuous integration runs
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
-check: lint  ## lint, types and tests
-	$(BIN)/pytest
+test: lint  ## what continuous integration runs: lint, types and all tests
+	$(PYTEST)
+
+check: lint  ## the inner loop: lint, types and the tests that are not slow
+	$(PYTEST) -m "not slow"
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -16,6 +16,8 @@ from pipeline.crate.crate import Crate
 from tests.crates import mine_clips, plan_crate, write_captions, write_music
 from tests.tiny_clap import make_tiny_clap
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("faiss", reason="the fast search needs faiss-cpu")
 
 

@@ -11,6 +11,8 @@ from beam_jobs.engine import Engine, run_job
 from pipeline.errors import BadInput, RunFailed
 from tests.beam_jobs.counting_job import CountingJob
 
+pytestmark = pytest.mark.slow
+
 
 def tree_hash(root: Path) -> str:
     parts = sorted((root / "numbers").glob("part-*.parquet"))

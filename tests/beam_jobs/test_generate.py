@@ -22,6 +22,8 @@ from vocab.llm.backend import BackendSettings, Sampling
 from vocab.llm.prompts import PromptTemplate
 from vocab.llm.songs import Song
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 Start = Callable[..., subprocess.Popen[str]]
 

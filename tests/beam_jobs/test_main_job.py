@@ -27,6 +27,8 @@ from pipeline.errors import BadInput, CrateMismatch, VocabularyProblem
 from tests.audio_files import chord, write_audio
 from tests.crates import CONFIG, label, mine_clips, plan_crate, write_captions
 
+pytestmark = pytest.mark.slow
+
 
 def data_hash(root: Path) -> str:
     """Of every data file's name and bytes."""

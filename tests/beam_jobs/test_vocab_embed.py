@@ -20,6 +20,8 @@ from vocab.build import caption_table
 from vocab.grammar.grammar import long_captions
 from vocab.store import VocabularyCard, open_vocabulary, write_vocabulary
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def clap(tmp_path_factory: pytest.TempPathFactory) -> str:

@@ -13,6 +13,8 @@ import pytest
 from cratedig.main import build_parser, main
 from tests.crates import write_music
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

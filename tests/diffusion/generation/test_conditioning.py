@@ -1,8 +1,11 @@
 """The text steers what is generated: the benchmark of it, made small."""
 
+import pytest
 import torch
 
 from benchmarks.diffusion_conditioning import conditioning
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_right_class_comes_out(tmp_path):

@@ -20,6 +20,8 @@ from tests.diffusion.crates import make_crate
 from tests.diffusion.small import small_run, small_stage
 from tests.tiny_clap import make_tiny_clap
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def crate(tmp_path_factory):

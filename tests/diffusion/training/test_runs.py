@@ -84,6 +84,7 @@ def test_the_command_knows_the_stages():
     assert train_command._STAGES == STAGES
 
 
+@pytest.mark.slow
 def test_models_prints_the_five(capsys):
     parser = argparse.ArgumentParser()
     models_command.add_parser(parser.add_subparsers())

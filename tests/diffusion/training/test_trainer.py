@@ -26,6 +26,8 @@ from tests.diffusion.crates import make_crate
 from tests.diffusion.small import small_run, small_stage
 from tests.tiny_clap import make_tiny_clap
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

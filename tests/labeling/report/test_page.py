@@ -21,6 +21,8 @@ from pipeline.crate.crate import Crate
 from tests.browser import Browser, browser_missing
 from tests.labeling.report.report_crate import CLIP_S, TITLES, make_crate
 
+pytestmark = pytest.mark.slow
+
 _CLIPS = 8
 
 

@@ -20,6 +20,8 @@ from tests.vocab.llm.tiny_lm import write_tiny_lm
 from vocab.llm.backend import BackendSettings, PromptRequest, Sampling
 from vocab.llm.by_kind import open_backend
 
+pytestmark = pytest.mark.slow
+
 SAMPLING = Sampling(samples=2, max_tokens=12, stop=())
 REQUESTS = [PromptRequest(prompt="Song by Nobody:", seed=5), PromptRequest(prompt="Tune by Nobody:", seed=6)]
 
