@@ -150,7 +150,7 @@ class _Lane:
         from beam_jobs.lane import lane_main
 
         self.line, theirs = _SPAWN.Pipe()
-        self.process = _SPAWN.Process(target=lane_main, args=(theirs,))
+        self.process = _SPAWN.Process(target=lane_main, args=(theirs, os.getpid()))
         self.process.start()
         theirs.close()
         self.shard: int | None = None
@@ -271,7 +271,7 @@ def _run_beam(job: ShardJob, engine: Engine, todo: list[int], on_tick: OnTick) -
     ledger = _Ledger(job, engine.attempts)
     while todo:
         job.storage().remove(progress_folder(job.folder))  # the signs of those who are gone
-        process = _SPAWN.Process(target=_beam_main, args=(job, engine, todo))
+        process = _SPAWN.Process(target=_beam_main, args=(job, engine, todo, os.getpid()))
         process.start()
         try:
             suspects = _watch(process, job, engine, on_tick)
@@ -322,11 +322,11 @@ def _end_group(pid: int | None) -> None:
             return
 
 
-def _beam_main(job: ShardJob, engine: Engine, todo: list[int]) -> None:
+def _beam_main(job: ShardJob, engine: Engine, todo: list[int], parent: int) -> None:
     from beam_jobs.job import run_shards
     from pipeline.process import die_with_parent
 
     os.setpgrp()  # so that the driver can end this process with all that it started
-    die_with_parent()
+    die_with_parent(parent)
     with beam_pipeline(engine) as pipeline:
         run_shards(pipeline, job, todo)

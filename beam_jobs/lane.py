@@ -38,13 +38,13 @@ class _AskDriver(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
             yield shard
 
 
-def lane_main(driver: Connection) -> None:
+def lane_main(driver: Connection, parent: int) -> None:
     """Runs in its own process: takes a job, works on it until the driver has no more shards, takes the next job.
 
-    Ends with the driver, or with exit code 1 where a job failed.
+    Ends with the driver, whose process number is `parent`, or with exit code 1 where a job failed.
     """
     global _driver
-    die_with_parent()
+    die_with_parent(parent)
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     logging.disable(logging.CRITICAL)  # Beam logs each failure many times; `record_failure` keeps it once

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
+import traceback
 from collections.abc import Sequence
 
 from pipeline.errors import CratedigError
+from pipeline.process import Terminated, sigterm_interrupts
 
 __all__ = ["build_parser", "main"]
 
@@ -54,19 +57,32 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 the run failed, 2 it cannot be done as asked."""
-    args = build_parser().parse_args(argv)
+    """Run one command; returns the exit code: 0 done, 1 the run failed, 2 it cannot be done as asked.
+
+    128 + the signal's number where Ctrl-C or SIGTERM ended it, or where whoever read our output has left.
+    """
     try:
-        return int(args.run(args))
+        with sigterm_interrupts():
+            args = build_parser().parse_args(argv)
+            return int(args.run(args))
     except CratedigError as error:
         print(f"cratedig: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("\ncratedig: interrupted; what is finished is kept, the same command goes on from there", file=sys.stderr)
-        return 130
+        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has left
-        return 141
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception as error:
+        from pipeline.installation import explain_fault, is_fault
+
+        if not is_fault(error):
+            raise
+        if not isinstance(error, (ImportError, OSError)):
+            traceback.print_exc()  # a mistake of ours
+        print(f"cratedig: {explain_fault(error)}", file=sys.stderr)
+        return 1
 
 
 def _version() -> str:

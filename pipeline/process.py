@@ -1,4 +1,4 @@
-"""Processes that must not outlive the one that started them."""
+"""Processes that must not outlive the one that started them, whatever its number: in a container that is often 1."""
 
 from __future__ import annotations
 
@@ -7,23 +7,88 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context
 from pathlib import Path
+from typing import Any
 
-__all__ = ["die_with_parent", "end_children_with_this", "is_alive", "keep_freed_memory"]
+__all__ = [
+    "Terminated",
+    "die_with_parent",
+    "end_children_with_this",
+    "is_alive",
+    "keep_freed_memory",
+    "sigterm_interrupts",
+    "worker_processes",
+]
 
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
-def die_with_parent() -> None:
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, where it is treated as Ctrl-C is."""
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Raise Terminated in the main thread on SIGTERM, which process 1 of a container would else not even notice."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread: signals go elsewhere
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def worker_processes(
+    workers: int, begin: Callable[..., None] | None = None, *given: Any
+) -> Iterator[ProcessPoolExecutor]:
+    """Spawned processes, each of which calls `begin(*given)` first. They end with this one.
+
+    An error or an interruption ends them at once; by itself a pool would wait for what they are working on.
+    """
+    others = set(active_children())
+    context = get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin_worker, initargs=(os.getpid(), begin, given)
+    ) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(active_children()) - others:
+                process.kill()
+            raise
+
+
+def _begin_worker(parent: int, begin: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
+    die_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to act on
+    if begin is not None:
+        begin(*given)
+
+
+def die_with_parent(parent: int) -> None:
     """Have the kernel end this process when the thread that started it ends; Linux only, elsewhere nothing.
 
-    Called early in the child: where the parent is gone already, this process ends at once.
+    Called early in the child with the parent's process number, which only the parent knows for certain: where it is
+    not the parent's any more, this process ends at once.
     """
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:
+    if os.getppid() != parent:
         os._exit(1)
 
 

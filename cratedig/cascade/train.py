@@ -99,9 +99,9 @@ def _run(args: argparse.Namespace) -> int:
                 on_checkpoint=demos,
                 say=_say,
             )
-        except Stopped:
+        except Stopped as stopped:
             _say(f"{stage}: stopped, with a checkpoint; the same command continues")
-            return 130
+            return 128 + stopped.signal
     _say(f'done: {out}. Listen: cratedig generate "slow solo piano" --from {out} -o out.wav')
     return 0
 

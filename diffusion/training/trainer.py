@@ -73,10 +73,15 @@ def loss_of(model: Callable[..., Tensor], batch: Batch, config: StageConfig, *, 
 class Stopped(Exception):
     """Asked to stop by a signal; a checkpoint of the last step was written."""
 
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.signal = number
+
 
 @dataclass
 class _Flag:
-    raised: bool = False
+    signal: int = 0
+    """Its number; 0 where there was none."""
 
 
 class Trainer:
@@ -165,12 +170,12 @@ class Trainer:
                 loss, norm = self._step(batches)
                 self.log.step(self.step, loss, norm, config.learning_rate(self.step), time.perf_counter() - started)
                 self.step += 1
-                stopped = self._any(stop.raised)
+                stopped = self._any(stop.signal > 0)
                 if stopped or self.step == config.total_steps or self.step % config.checkpoint_every == 0:
                     self.save()
                     on_checkpoint(self)
                 if stopped and self.step < config.total_steps:
-                    raise Stopped
+                    raise Stopped(stop.signal or signal.SIGTERM)  # or another rank's
 
     def save(self) -> None:
         """Losses of the held-out clips, then the checkpoint. Only the main process writes."""
@@ -305,9 +310,9 @@ class _signals:
         flag = _Flag()
 
         def raise_flag(number: int, frame: Any) -> None:
-            if flag.raised and number == signal.SIGINT:
+            if flag.signal and number == signal.SIGINT:
                 raise KeyboardInterrupt
-            flag.raised = True
+            flag.signal = number
 
         self._before = {}
         try:

@@ -9,9 +9,7 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import VocabularyProblem
 from pipeline.ids import caption_id
-from pipeline.process import die_with_parent
+from pipeline.process import worker_processes
 from pipeline.storage import Storage
 from vocab.answers import Answer, AnswerSource
 from vocab.cleaning.filters import SentenceFilters
@@ -166,11 +164,6 @@ def _open(config: CleanConfig, songs: Sequence[tuple[str, str]]) -> None:
     )
 
 
-def _open_worker(config: CleanConfig, songs: Sequence[tuple[str, str]]) -> None:
-    die_with_parent()
-    _open(config, songs)
-
-
 def _clean_batch(batch: list[Answer]) -> _Kept:
     assert _filters is not None, "set when the process starts"
     kept = _Kept(texts=[], origins=[], ids=[], reasons=Counter(), sentences=0)
@@ -200,9 +193,7 @@ def _in_order(
         for batch in batches:
             yield len(batch), _clean_batch(batch)
         return
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_open_worker, initargs=(config, tuple(songs))
-    ) as pool:
+    with worker_processes(workers, _open, config, tuple(songs)) as pool:
         waiting = []
         for batch in batches:
             waiting.append((len(batch), pool.submit(_clean_batch, batch)))

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.process import die_with_parent
+from pipeline.process import worker_processes
 from vocab.cleaning.minhash import Banding, band_pairs, similarities, sketch, sorted_distinct
 
 __all__ = ["near_duplicates"]
@@ -85,7 +83,7 @@ def _processes(workers: int, texts: int) -> Iterator[Callable[[Callable[[Any], A
     if workers == 1 or texts < _WORTH_PROCESSES:
         yield lambda work, tasks: list(map(work, tasks))
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=die_with_parent) as pool:
+    with worker_processes(workers) as pool:
         yield lambda work, tasks: list(pool.map(work, tasks))
 
 
