@@ -17,7 +17,7 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def time_kernels(paths: list[str], embedder_name: str, start: Any) -> tuple[int,
     card = embedder.card
     window_T = round(card.window_s * card.sample_rate_hz)
     rates = tuple(dict.fromkeys((*CONFIG.sample_rates_hz, card.sample_rate_hz)))
-    spent: Counter[str] = Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
 
     def timed(name: str, work: Callable[..., Any], *inputs: Any) -> Any:
         begun = time.perf_counter()

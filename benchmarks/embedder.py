@@ -12,7 +12,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread a worker, as in the 
 import argparse
 import multiprocessing
 import resource
-import sys
 import time
 from typing import Any
 
@@ -120,4 +119,4 @@ def _run(name: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tests.pipeline.audio.mutations import make_good_files, mutate
-from vocab.store import bundled_vocabulary, write_vocabulary
+from vocab.store import Kind, bundled_vocabulary, write_vocabulary
 
 DEMO_MUSIC = Path(__file__).parent.parent / "examples" / "demo_music"
 
@@ -66,7 +66,8 @@ def damaged(count: int) -> int:
 def few_captions(folder: Path) -> list[str]:
     """Options for vocabularies of 2,000 captions, every n-th of the bundled ones: the runs are about faults."""
     options = []
-    for slot, kind in (("llm_lf", "long"), ("rater_sf", "short")):
+    kinds: dict[str, Kind] = {"llm_lf": "long", "rater_sf": "short"}
+    for slot, kind in kinds.items():
         vocabulary = bundled_vocabulary(kind)
         rows = np.linspace(0, len(vocabulary) - 1, 2_000).astype(np.int64)
         write_vocabulary(folder / f"{kind}.parquet", vocabulary.table.take(rows), vocabulary.card)

@@ -34,7 +34,8 @@ _SEED = 3
 def main() -> None:
     import torch
 
-    torchvision = torch.library.Library("torchvision", "FRAGMENT")  # its Python part asks for these by name
+    # Its Python part asks for these by name.
+    torchvision: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name in ("nms", "qnms"):
         with contextlib.suppress(RuntimeError):
             torchvision.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

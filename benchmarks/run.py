@@ -40,8 +40,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", action="store_true")
     if parser.parse_args().list:
-        for command, about in [(f"python -m {' '.join(c)}", about) for c, about in QUICK] + OTHERS:
-            print(f"{command:65} {about}")
+        for line, about in [(f"python -m {' '.join(c)}", about) for c, about in QUICK] + OTHERS:
+            print(f"{line:65} {about}")
         return 0
     codes = []
     for command, about in QUICK:

@@ -72,7 +72,7 @@ def _write(file: Path, name: str, captions: list[tuple[str, list[str]]]) -> None
         source="import",
         licence="Apache-2.0",
         provenance="{}",
-        facts=[facts for _, facts in captions],
+        facts=[tuple(facts) for _, facts in captions],
     )
     card = VocabularyCard(name=name, kind="long", source="import", licence="Apache-2.0", evaluation_derived=False)
     write_vocabulary(file, table, card)
