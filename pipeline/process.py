@@ -5,11 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
@@ -19,8 +22,10 @@ __all__ = [
     "die_with_parent",
     "end_children_with_this",
     "is_alive",
+    "is_gone",
     "keep_freed_memory",
     "sigterm_interrupts",
+    "this_process",
     "worker_processes",
 ]
 
@@ -124,6 +129,29 @@ def end_children_with_this() -> None:
         stderr=nothing,
         start_new_session=True,
     )
+
+
+def this_process() -> dict[str, Any]:
+    """Host, number, and the space in which that number means this process; for `is_gone`."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "space": _space()}
+
+
+def is_gone(who: Mapping[str, Any]) -> bool:
+    """Whether a process, as it described itself by `this_process`, has ended for certain.
+
+    Containers may share a host name and not their process numbers: of a process of another space nothing is known.
+    """
+    return who.get("space") == _space() and not is_alive(int(who["pid"]))
+
+
+@cache
+def _space() -> str:
+    """Since when the machine is up and which process numbers of its are ours; by name where there is no /proc."""
+    try:
+        booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{booted}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return uuid.uuid4().hex if sys.platform.startswith("linux") else socket.gethostname()
 
 
 def is_alive(pid: int) -> bool:

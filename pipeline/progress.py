@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 import time
 import traceback
 from collections import Counter
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import CratedigError
 from pipeline.installation import explain_fault, is_fault
-from pipeline.process import is_alive
+from pipeline.process import is_gone, this_process
 from pipeline.storage import Storage
 
 __all__ = ["Failure", "Heartbeat", "Snapshot", "progress_folder", "read_failure", "read_heartbeats", "record_failure"]
@@ -39,8 +37,7 @@ class Heartbeat:
             return
         self._last = now
         with contextlib.suppress(OSError, CratedigError):
-            who = {"host": socket.gethostname(), "pid": os.getpid()}
-            beat = {"shard": self._shard, "worker": who, "time": time.time(), "counts": dict(counts)}
+            beat = {"shard": self._shard, "worker": this_process(), "time": time.time(), "counts": dict(counts)}
             self._storage.write_json(self._name, beat, durable=False)
 
     def end(self) -> None:
@@ -72,7 +69,7 @@ def read_heartbeats(storage: Storage, folder: str) -> Snapshot:
             beat = storage.read_json(f"{where}/{name}")
             counts.update({str(k): int(v) for k, v in beat["counts"].items()})
             beats[int(beat["shard"])] = float(beat["time"])
-            if beat["worker"]["host"] == socket.gethostname() and not is_alive(int(beat["worker"]["pid"])):
+            if is_gone(beat["worker"]):
                 orphans.append(int(beat["shard"]))
         except (OSError, CratedigError, KeyError, TypeError, ValueError):
             continue  # it ended between the listing and the reading

@@ -17,6 +17,7 @@ from typing import IO, Any
 import fsspec
 
 from pipeline.errors import BadInput, RunFailed
+from pipeline.locks import hold_file
 
 __all__ = ["HashingFile", "Storage"]
 
@@ -165,18 +166,11 @@ class Storage:
         if not self.is_local or sys.platform == "win32":
             yield
             return
-        import fcntl
-
         with _explaining(self.path(".lock")):
             Path(self.root).mkdir(parents=True, exist_ok=True)
-            file = Path(self.path(".lock")).open("w")  # noqa: SIM115  closed below, outside of the explanation
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BadInput(
-                    f"another cratedig is writing into {self.url}; wait for it, or give another output folder"
-                ) from error
+            held = contextlib.ExitStack()
+            held.enter_context(hold_file(Path(self.path(".lock")), self.url))
+        with held:
             yield
 
     def sweep(self, folder: str) -> int:
