@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from beam_jobs.job import ShardJob
 from pipeline.errors import BadInput, RunFailed
+from pipeline.process import kill_group
 from pipeline.progress import Failure, progress_folder, read_failure, read_heartbeats
 
 if TYPE_CHECKING:
@@ -276,7 +277,8 @@ def _run_beam(job: ShardJob, engine: Engine, todo: list[int], on_tick: OnTick) -
         try:
             suspects = _watch(process, job, engine, on_tick)
         finally:
-            _end_group(process.pid)
+            if process.pid is not None:
+                kill_group(process.pid)
             process.join()
         left = job.todo()
         if not left:
@@ -312,14 +314,6 @@ def _watch(process: SpawnProcess, job: ShardJob, engine: Engine, on_tick: OnTick
                 return set(signs.beats)
             undone, last_life = left, time.monotonic()
     return set(read_heartbeats(job.storage(), job.folder).beats)
-
-
-def _end_group(pid: int | None) -> None:
-    if pid is not None:
-        try:
-            os.killpg(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
 
 
 def _beam_main(job: ShardJob, engine: Engine, todo: list[int], parent: int) -> None:

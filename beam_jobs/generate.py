@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,17 +21,18 @@ from pipeline.parquet import read_table
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
-from vocab.answers import ANSWER_SCHEMA, ANSWERS_FOLDER
+from vocab.answers import ANSWER_SCHEMA, ANSWERS_FOLDER, TEMPLATE
 from vocab.build import provenance_json
 from vocab.cleaning.sentences import answer_sentences
 from vocab.llm.backend import Backend, BackendSettings, Completion, PromptRequest, Sampling
+from vocab.llm.backend_batch import batch_lines
 from vocab.llm.by_kind import open_backend
 from vocab.llm.prompts import PromptTemplate
 from vocab.llm.songs import Song
 
-__all__ = ["GenerateJob", "begin_generation", "generation_counts"]
+__all__ = ["GenerateJob", "begin_generation", "generation_counts", "write_batch"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _RUN, _SONGS = "run.json", "songs.parquet"
 
 
@@ -59,6 +62,12 @@ class GenerateJob:
             if not is_done(storage, self.folder, shard, self.shard_count, self.run_hash)
         ]
 
+    def requests(self, shard: int, songs: Sequence[Song]) -> list[PromptRequest]:
+        """What is asked about songs of a shard."""
+        examples = self.template.draw(self.seed, shard)
+        seeds = [hash_u64("sample", self.seed, self.template.prompt_id(song)) % 2**31 for song in songs]
+        return [self.template.request(song, examples, seed=seed) for song, seed in zip(songs, seeds, strict=True)]
+
     def open(self) -> GenerateWorker:
         return GenerateWorker(self)
 
@@ -84,13 +93,7 @@ class GenerateWorker:
         known = _answered(storage, name := part_name(job.folder, shard, job.shard_count))
         asked = [song for song in songs if song.row not in known]
         done["songs"] = len(songs) - len(asked)
-        requests = [
-            PromptRequest(
-                prompt=job.template.render(song),
-                seed=hash_u64("sample", job.seed, job.template.prompt_id(song)) % 2**31,
-            )
-            for song in asked
-        ]
+        requests = job.requests(shard, asked)
         answers = self._backend.complete(requests, job.sampling, on_done)
         new = {
             song.row: [self._row(song, request, sample, completion) for sample, completion in enumerate(completions)]
@@ -99,7 +102,8 @@ class GenerateWorker:
         rows = [row for song in songs for row in new.get(song.row) or known[song.row]]
         with storage.write(name) as file:
             pq.write_table(pa.Table.from_pylist(rows, schema=ANSWER_SCHEMA), file, compression="zstd")
-        _check_failures(rows)
+        if job.settings.kind != "batch":  # its answers come as they come
+            _check_failures(rows)
         report = ShardReport(
             shard=shard, rows=len(rows), seconds=round(time.monotonic() - began, 3), counts=_counts(songs, rows)
         )
@@ -155,11 +159,16 @@ def begin_generation(
     identity = {
         "format_version": FORMAT_VERSION,
         "model": settings.model,
-        "chat": settings.chat,
+        "asked": {
+            "chat": settings.chat,
+            "chat_template_kwargs": settings.chat_template_kwargs,
+            "structured": settings.structured,
+            "request": settings.request,
+        },
         "sampling": sampling.model_dump(mode="json"),
         "template": template.hash,
         "seed": seed,
-        "songs": content_hash([[song.row, template.render(song)] for song in songs]),
+        "songs": content_hash([[song.row, template.ask(song)] for song in songs]),
         "song_count": len(songs),
         "songs_per_shard": songs_per_shard,
     }
@@ -177,7 +186,7 @@ def begin_generation(
         ]
         with storage.write(_SONGS) as file:
             pq.write_table(pa.Table.from_pylist(rows), file, compression="zstd")
-        storage.write_bytes("prompt.txt", (template.prefix + template.question + "\n").encode())
+        storage.write_json(TEMPLATE, asdict(template))
         storage.write_json(_RUN, {**identity, "licence": licence, "run_hash": run_hash})
     job = GenerateJob(
         root=os.fspath(root),
@@ -191,6 +200,19 @@ def begin_generation(
     )
     _reopen_failed(job)
     return job
+
+
+def write_batch(job: GenerateJob, file: str | os.PathLike[str]) -> int:
+    """Write a request for each answer that is not there, as a hosted batch API takes them; returns how many."""
+    storage, count = job.storage(), 0
+    with Storage(Path(file).parent).write(Path(file).name) as lines:
+        for shard in job.todo():
+            known = _answered(storage, part_name(job.folder, shard, job.shard_count))
+            songs = [song for song in _songs_of(storage, shard, job.songs_per_shard) if song.row not in known]
+            for line in batch_lines(job.requests(shard, songs), job.sampling, job.settings):
+                lines.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+                count += 1
+    return count
 
 
 def generation_counts(job: GenerateJob) -> Counter[str]:
@@ -215,8 +237,6 @@ def _reopen_failed(job: GenerateJob) -> None:
 
 
 def _songs_of(storage: Storage, shard: int, songs_per_shard: int) -> list[Song]:
-    import json
-
     with storage.open(_SONGS) as file:
         table = read_table(file).slice(shard * songs_per_shard, songs_per_shard)
     return [

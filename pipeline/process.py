@@ -21,9 +21,11 @@ __all__ = [
     "Terminated",
     "die_with_parent",
     "end_children_with_this",
+    "end_group_with_this",
     "is_alive",
     "is_gone",
     "keep_freed_memory",
+    "kill_group",
     "sigterm_interrupts",
     "this_process",
     "worker_processes",
@@ -99,13 +101,13 @@ def die_with_parent(parent: int) -> None:
 
 _GUARD = """
 import os, select, signal, sys
-pid = int(sys.argv[1])
+watched, group = map(int, sys.argv[1:])
 try:
-    select.select([os.pidfd_open(pid)], [], [])
+    select.select([os.pidfd_open(watched)], [], [])
 except ProcessLookupError:
     pass
 try:
-    os.killpg(pid, signal.SIGKILL)
+    os.killpg(group, signal.SIGKILL)
 except ProcessLookupError:
     pass
 """
@@ -115,20 +117,35 @@ def end_children_with_this() -> None:
     """Have whatever this process starts end with it, however it ends; Linux only, elsewhere nothing.
 
     For libraries whose own processes outlive a SIGKILL, as vLLM's engine does and holds its memory. This process
-    becomes the leader of a group, which its children are born into; a guard outside the group waits for its end.
+    becomes the leader of a group, which its children are born into.
     """
-    if not hasattr(os, "pidfd_open"):
-        return
     if os.getpgrp() != os.getpid():
         os.setpgrp()
-    nothing = subprocess.DEVNULL
-    subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid())],
-        stdin=nothing,
-        stdout=nothing,
-        stderr=nothing,
-        start_new_session=True,
-    )
+    end_group_with_this(os.getpid())
+
+
+def end_group_with_this(group: int) -> None:
+    """Have a group of processes end when this process does, however it ends; Linux only, elsewhere nothing.
+
+    A guard, which stands outside the group, waits for the end.
+    """
+    if hasattr(os, "pidfd_open"):
+        nothing = subprocess.DEVNULL
+        subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid()), str(group)],
+            stdin=nothing,
+            stdout=nothing,
+            stderr=nothing,
+            start_new_session=True,
+        )
+
+
+def kill_group(group: int) -> None:
+    """SIGKILL to every process of a group that there may be no more."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
 
 
 def this_process() -> dict[str, Any]:

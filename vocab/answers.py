@@ -32,7 +32,7 @@ ANSWER_SCHEMA = pa.schema(
     ]
 )
 """One row an answer; `finish_reason` is `stop`, `length`, or `failed: ...` and `refused: ...` where there is none."""
-ANSWERS_FOLDER = "answers"
+ANSWERS_FOLDER, TEMPLATE = "answers", "template.json"
 BATCH = 8_192
 
 
@@ -60,6 +60,8 @@ class AnswerSource:
     config: dict[str, object]
     batches: Iterator[list[Answer]]
     skips: Skips
+    names: tuple[tuple[str, str], ...] = ()
+    """Titles and artists of the prompt's examples: a model that copies them must not be believed."""
     vocabulary: Vocabulary | None = None
     """Where the source is one: its captions keep their facts."""
 
@@ -79,6 +81,7 @@ def open_source(path: str | os.PathLike[str], *, column: str = "text", licence: 
             config={"generated": run},
             batches=_of_run(storage, name, skips),
             skips=skips,
+            names=_example_names(storage),
         )
     stem = name.removesuffix(".parquet")
     if name.startswith("bundled:") or Storage(posixpath.dirname(stem) or ".").exists(
@@ -105,6 +108,13 @@ def open_source(path: str | os.PathLike[str], *, column: str = "text", licence: 
         batches=_of_rows(name, column, skips),
         skips=skips,
     )
+
+
+def _example_names(storage: Storage) -> tuple[tuple[str, str], ...]:
+    if not storage.exists(TEMPLATE):
+        return ()
+    names = [tuple(example["names"]) for example in storage.read_json(TEMPLATE)["examples"]]
+    return tuple((title, artist) for title, artist in names if title or artist)
 
 
 def _of_run(storage: Storage, name: str, skips: Skips) -> Iterator[list[Answer]]:

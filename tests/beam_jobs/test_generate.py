@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -16,8 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs.engine import Engine, run_job
-from beam_jobs.generate import GenerateJob, begin_generation, generation_counts
+from beam_jobs.generate import GenerateJob, begin_generation, generation_counts, write_batch
 from pipeline.errors import BadInput, CrateMismatch, RunFailed
+from pipeline.process import is_alive
 from vocab.llm.backend import BackendSettings, Sampling
 from vocab.llm.prompts import PromptTemplate
 from vocab.llm.songs import Song
@@ -226,9 +228,124 @@ def test_chat_and_wrong_addresses(tmp_path: Path, port: int, start: Start) -> No
 
     wrong = ServerBackend(BackendSettings(kind="server", model="tiny", url=f"http://127.0.0.1:{port}/api"))
     with pytest.raises(BadInput, match=r"answered HTTP 404: .*check the address"):
-        wrong.complete([PromptRequest(prompt="x", seed=0)], Sampling(), lambda _: None)
+        wrong.complete([PromptRequest(id="x", prompt="x", messages=(), seed=0)], Sampling(), lambda _: None)
     with pytest.raises(BadInput, match="is no server's address"):
         ServerBackend(BackendSettings(kind="server", model="tiny", url="localhost:8000"))
+
+
+def test_messages_and_more_fields_reach_the_server(tmp_path: Path, port: int, start: Start) -> None:
+    start("--log", str(tmp_path / "log"), "--no-system", "--model", "tiny-2026-01-02")
+    settings = {
+        "chat": True,
+        "chat_template_kwargs": {"enable_thinking": False},
+        "structured": True,
+        "request": {"max_completion_tokens": 9, "max_tokens": None},
+        "concurrency": 1,
+    }
+    sampling = Sampling(top_k=40, min_p=0.1, stop=())
+    job = job_in(tmp_path / "run", port, songs(2), settings=settings, sampling=sampling)
+    run_job(job, Engine(workers=1))
+    assert all(text.startswith(" A slow") for text in answers(tmp_path / "run").values())
+    bodies = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [body["messages"][0]["role"] for body in bodies] == ["system", "user", "user"], "asked again, folded"
+    roles = [message["role"] for message in bodies[-1]["messages"]]
+    assert roles == ["user", "assistant"] * 8 + ["user"]
+    assert bodies[-1]["messages"][-1]["content"] == '"Song 2" by Nobody:'
+    assert {key: bodies[-1].get(key) for key in ("top_k", "min_p", "max_completion_tokens", "max_tokens", "stop")} == {
+        "top_k": 40,
+        "min_p": 0.1,
+        "max_completion_tokens": 9,
+        "max_tokens": None,
+        "stop": None,
+    }
+    assert bodies[-1]["chat_template_kwargs"] == {"enable_thinking": False}
+    assert bodies[-1]["response_format"]["json_schema"]["schema"]["required"] == ["captions"]
+
+
+def test_a_batch_goes_out_and_comes_back_in_pieces(tmp_path: Path, port: int) -> None:
+    many = songs(10)
+    job = job_in(tmp_path / "a", port, many)
+    assert write_batch(job, tmp_path / "out.jsonl") == 20
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert len({line["custom_id"] for line in lines}) == 20
+    assert lines[0]["url"] == "/v1/completions"
+
+    def answer(line: dict[str, Any], status: int = 200) -> str:
+        body: dict[str, Any] = {"model": "tiny", "choices": [{"text": f"A {line['body']['seed']}.", "index": 0}]}
+        body = body if status == 200 else {"error": "too long"}
+        return json.dumps({"custom_id": line["custom_id"], "response": {"status_code": status, "body": body}}) + "\n"
+
+    (tmp_path / "one.jsonl").write_text("".join(answer(line) for line in reversed(lines[:7])))
+    (tmp_path / "two.jsonl").write_text("".join(answer(line) for line in lines[8:]) + answer(lines[7], 400))
+    batch = {"batch_answers": (str(tmp_path / "one.jsonl"),)}
+    run_job(job_of_batch(tmp_path / "a", many, batch), Engine(workers=1))
+    assert sum(text.startswith("failed: no answer") for text in answers(tmp_path / "a").values()) == 13
+    assert write_batch(job_in(tmp_path / "a", port, many), tmp_path / "rest.jsonl") == 14, "songs that lack an answer"
+    batch = {"batch_answers": (str(tmp_path / "one.jsonl"), str(tmp_path / "two.jsonl"))}
+    run_job(job_of_batch(tmp_path / "a", many, batch), Engine(workers=1))
+    found = answers(tmp_path / "a")
+    assert found[4, 1].startswith("refused: HTTP 400")
+    assert [found[row, 0] for row in range(1, 11)] == [f"A {line['body']['seed']}." for line in lines[::2]]
+    (tmp_path / "bad.jsonl").write_text("nonsense\n")
+    with pytest.raises(RunFailed, match=r"bad\.jsonl, line 1, is no line of a batch's output"):
+        run_job(
+            job_of_batch(tmp_path / "c", many, {"batch_answers": (str(tmp_path / "bad.jsonl"),)}), Engine(workers=1)
+        )
+
+
+def job_of_batch(root: Path, many: list[Song], settings: dict[str, Any]) -> GenerateJob:
+    return begin_generation(
+        root,
+        many,
+        settings=BackendSettings(kind="batch", model="tiny", **settings),
+        template=PromptTemplate.load(),
+        seed=0,
+        songs_per_shard=8,
+        licence="CC0-1.0",
+        sampling=Sampling(samples=2),
+    )
+
+
+def test_a_server_of_ones_own_is_started_watched_and_ended(tmp_path: Path) -> None:
+    script = ROOT / "tests/vocab/llm/fault_server.py"
+    rows = "".join(f"Song {number},Nobody\n" for number in range(1, 41))
+    (tmp_path / "songs.csv").write_text("title,artist\n" + rows)
+    command = [sys.executable, "-m", "cratedig", "vocab", "generate", str(tmp_path / "songs.csv")]
+    command += ["--out", str(tmp_path / "run"), "--model", "tiny", "--songs-per-shard", "4", "--concurrency", "2"]
+    command += ["--serve", f"{sys.executable} {script} {{port}} --delay 0.2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    job = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+
+    def servers() -> list[int]:
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                status = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if str(script).encode() in words and int(status[1]) in (job.pid, 1) and status[0] != "Z":
+                found.append(int(folder.name))
+        return found
+
+    _wait_for(lambda: len(list((tmp_path / "run").glob("answers/*.done.json"))) >= 2)
+    (first,) = servers()
+    os.kill(first, signal.SIGKILL)
+    _wait_for(lambda: bool(servers()) and servers() != [first])
+    _wait_for(lambda: len(list((tmp_path / "run").glob("answers/*.done.json"))) >= 5)
+    (second,) = servers()
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    _wait_for(lambda: not is_alive(second))
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "40 answers, 80 sentences" in done.stdout
+    assert servers() == []
+    wrong = [*command[:-1], f"{sys.executable} -c 'raise SystemExit({{port}} and 3)'", "--seed", "1"]
+    wrong[wrong.index(str(tmp_path / "run"))] = str(tmp_path / "other")
+    failed = subprocess.run(wrong, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert failed.returncode == 2 or failed.returncode == 1
+    assert "the server ended with exit code 3 before it answered" in failed.stderr
 
 
 def test_another_run_in_the_folder_is_refused(tmp_path: Path, port: int) -> None:

@@ -80,7 +80,8 @@ def clean_vocabulary(
     on_progress: Callable[[int], None] = lambda answers: None,
 ) -> VocabularyCard:
     """Clean `source` into the vocabulary `out`; leaks found are listed in `OUT.leaks.json`."""
-    cleaned = clean_answers(source.batches, config=config, songs=songs, workers=workers, on_progress=on_progress)
+    names = (*songs, *source.names)
+    cleaned = clean_answers(source.batches, config=config, songs=names, workers=workers, on_progress=on_progress)
     _, first = np.unique(cleaned.ids, return_index=True)
     yields: dict[str, dict[str, int]] = {
         "read": {**source.skips.as_dict(), "answers": cleaned.answers, "sentences": cleaned.sentences},

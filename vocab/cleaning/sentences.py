@@ -6,6 +6,7 @@ after `feat.`; this one knows the abbreviations that stand in texts about music.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
@@ -25,19 +26,39 @@ _MARKER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _MARKUP = re.compile(r"\*\*|__|`+|<br\s*/?>|\*(?=\S)|(?<=\S)\*")
+_THOUGHT = re.compile(r"^.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_THINKING = re.compile(r"<think(?:ing)?>.*$", re.DOTALL | re.IGNORECASE)
+_LISTED = re.compile(r"""\s*(?:```(?:json)?\s*)?(?:\{\s*"captions"\s*:\s*)?\[(?=\s*["\]])""")
+_STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"')
 _NEXT_SONG = re.compile(r"""(?:^|\n|\s)[-*•]?\s*["“][^"”\n]{1,120}["”]\s+by\s+[^:\n]{1,120}:""")
 
 
 def answer_sentences(answer: str, *, title: str = "", artist: str = "", cut_short: bool = False) -> list[str]:
     """Sentences of an answer about one song. `cut_short`: the model ran out of tokens before the last one ended."""
-    text = without_echo(unicodedata.normalize("NFC", answer), title=title, artist=artist)
-    lines = [line for line in _BREAK.split(text) if line.strip()]
+    text = without_thinking(unicodedata.normalize("NFC", answer))
+    listed = _listed(text)
+    lines = _BREAK.split(without_echo(text, title=title, artist=artist)) if listed is None else listed
     sentences: list[str] = []
     for line in lines:
         sentences += split_sentences(strip_markers(line))
     if cut_short and sentences and not re.search(r"[.!?…][\"'”’)\]]*$", sentences[-1]):
         sentences.pop()
     return [sentence for sentence in (strip_markers(s) for s in sentences) if sentence]
+
+
+def without_thinking(answer: str) -> str:
+    """The answer without what a model thought before it: all up to the last `</think>`, or from a `<think>` on."""
+    text = _THOUGHT.sub("", answer)
+    return _THINKING.sub("", text)
+
+
+def _listed(text: str) -> list[str] | None:
+    """The sentences of a structured answer, {"captions": [...]}, also of one that breaks off; None where it is none."""
+    start = _LISTED.match(text)
+    if not start:
+        return None
+    found = [json.loads(part) for part in _STRING.findall(text[start.end() :])]
+    return [sentence for sentence in found if isinstance(sentence, str)]
 
 
 def without_echo(answer: str, *, title: str = "", artist: str = "") -> str:

@@ -23,7 +23,8 @@ import httpx
 
 from pipeline.errors import BadInput, RunFailed
 from pipeline.ids import hash_u64
-from vocab.llm.backend import BackendSettings, Completion, PromptRequest, Sampling
+from vocab.llm.backend import BackendSettings, Completion, PromptRequest, Sampling, as_chat
+from vocab.llm.openai_protocol import NotTheProtocol, RefusedPrompt, path_of, read_answer, request_body
 
 __all__ = ["ServerBackend"]
 
@@ -34,6 +35,8 @@ _PASSING = frozenset({408, 409, 425, 500, 502, 504})
 _BUSY = frozenset({429, 503, 529})
 """The server's trouble for sure."""
 _LOADING = re.compile(r"\bload(?:ing|ed)? (?:the |a )?model\b|\bmodel\b.{0,80}\bloading\b", re.IGNORECASE)
+_NO_SYSTEM = re.compile(r"system role|role.{0,20}system|roles must alternate", re.IGNORECASE)
+"""What servers say where a model's chat template knows no system message, as Gemma's."""
 _USED_UP = re.compile(r"insufficient_quota|billing|credit balance", re.IGNORECASE)
 
 
@@ -43,10 +46,6 @@ class _TryAgain(Exception):
     def __init__(self, why: str, *, gone: bool = False, after_s: float = 0.0) -> None:
         super().__init__(why)
         self.gone, self.after_s = gone, after_s
-
-
-class _RefusedPrompt(Exception):
-    """The server will not answer this prompt, however often it is asked."""
 
 
 class ServerBackend:
@@ -63,6 +62,7 @@ class ServerBackend:
         )
         self._pace = _Pace(settings.requests_per_minute)
         self._answers = _Answers()
+        self._fold_system = False
         self._stop = threading.Event()
 
     def complete(
@@ -89,7 +89,7 @@ class ServerBackend:
         self._client.close()
 
     def _answer(self, request: PromptRequest, sample: int, sampling: Sampling) -> Completion:
-        body = self._body(request, sample, sampling)
+        body = request_body(request, sample, sampling, self._settings, fold_system=self._fold_system)
         blamed, wait_s, began = 0, _FIRST_WAIT_S, 0.0
         for attempt in count():
             asked = time.monotonic()
@@ -98,7 +98,7 @@ class ServerBackend:
                 completion = self._ask(body)
                 self._answers.note(body)
                 return completion
-            except _RefusedPrompt as refusal:
+            except RefusedPrompt as refusal:
                 self._answers.note()
                 return Completion(text="", finish_reason=f"refused: {refusal}", tokens=0)
             except _TryAgain as problem:
@@ -121,35 +121,19 @@ class ServerBackend:
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
         raise RunFailed("stopped")
 
-    def _body(self, request: PromptRequest, sample: int, sampling: Sampling) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": self._settings.model,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "max_tokens": sampling.max_tokens,
-            "seed": (request.seed + sample) % 2**31,
-        }
-        if sampling.stop:
-            body["stop"] = list(sampling.stop)
-        if self._settings.chat:
-            body["messages"] = [{"role": "user", "content": request.prompt}]
-        else:
-            body["prompt"] = request.prompt
-        return body
-
     def _answers_others(self) -> bool:
         """Whether a prompt that was answered before is answered now: then it is the other prompt that is at fault."""
         if (known := self._answers.example) is None:
             return False
         try:
             self._ask(known | {"max_tokens": 1})
-        except (_TryAgain, _RefusedPrompt):
+        except (_TryAgain, RefusedPrompt):
             return False
         return True
 
     def _ask(self, body: dict[str, Any]) -> Completion:
         try:
-            response = self._client.post("chat/completions" if self._settings.chat else "completions", json=body)
+            response = self._client.post(path_of(self._settings), json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _TryAgain(f"no connection: {error}", gone=True) from error
         except httpx.RemoteProtocolError as error:
@@ -166,35 +150,23 @@ class ServerBackend:
             raise _TryAgain(f"HTTP {status}: {_words(response)}", gone=True, after_s=_retry_after(response))
         if status in _PASSING:
             raise _TryAgain(f"HTTP {status}: {_words(response)}", after_s=_retry_after(response))
+        if status == 400 and not self._fold_system and _NO_SYSTEM.search(response.text):
+            self._fold_system = True
+            body["messages"] = as_chat([(m["role"], m["content"]) for m in body["messages"]], fold_system=True)
+            return self._ask(body)
         if status in (400, 413, 422):
-            raise _RefusedPrompt(f"HTTP {status}: {_words(response)}")
+            raise RefusedPrompt(f"HTTP {status}: {_words(response)}")
         if status >= 300:
             raise BadInput(
                 f"{response.request.url} answered HTTP {status}: {_words(response)}; check the address, the key in "
                 f"${self._settings.api_key_variable} and the model's name {self._settings.model!r}"
             )
-        return self._completion(response)
-
-    def _completion(self, response: httpx.Response) -> Completion:
         try:
-            body = response.json()
-            choice = body["choices"][0]
-            text = choice["message"]["content"] if self._settings.chat else choice["text"]
-            reason = choice.get("finish_reason") or "stop"
-            tokens = int((body.get("usage") or {}).get("completion_tokens") or 0)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            raise _TryAgain(f"the answer is not what the protocol says ({type(error).__name__})") from error
-        if not isinstance(text, str):
-            raise _TryAgain("the answer holds no text")
-        served, asked = str(body.get("model", self._settings.model)), self._settings.model
-        if served != asked and served.partition("@")[0] != asked:
-            raise BadInput(
-                f"{self._settings.url} answered with the model {served!r}, asked for was {asked!r}; give --model "
-                f"{served!r}, or start the server with the right one"
-            )
-        if reason == "content_filter":
-            raise _RefusedPrompt("content filter")
-        return Completion(text=text, finish_reason="length" if reason == "length" else "stop", tokens=tokens)
+            return read_answer(response.json(), self._settings, where=self._settings.url)
+        except NotTheProtocol as fault:
+            raise _TryAgain(str(fault)) from fault
+        except ValueError as error:
+            raise _TryAgain("the answer is not JSON") from error
 
 
 class _Answers:

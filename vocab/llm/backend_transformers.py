@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.errors import BadInput
-from vocab.llm.backend import BackendSettings, Completion, PromptRequest, Sampling
+from vocab.llm.backend import BackendSettings, Completion, PromptRequest, Sampling, as_chat
+from vocab.llm.chat_template import needs_folding
 
 __all__ = ["TransformersBackend"]
 
@@ -15,6 +16,8 @@ class TransformersBackend:
     """The same seed and prompt give the same answer, since no other prompt shares its batch."""
 
     def __init__(self, settings: BackendSettings) -> None:
+        if settings.structured:
+            raise BadInput("transformers cannot hold answers to JSON; take --json with --server or --vllm")
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         try:
@@ -25,6 +28,9 @@ class TransformersBackend:
                 f"{settings.model!r} cannot be loaded as a causal language model ({str(error).splitlines()[0]}); "
                 "give a model's folder or its name on the hub"
             ) from error
+
+        self._settings = settings
+        self._fold_system = settings.chat and needs_folding(self._tokenizer, settings)
 
     def complete(
         self, requests: Sequence[PromptRequest], sampling: Sampling, on_done: Callable[[int], None]
@@ -41,15 +47,30 @@ class TransformersBackend:
     def _answer(self, request: PromptRequest, sampling: Sampling) -> list[Completion]:
         import torch
 
-        inputs = self._tokenizer(request.prompt, return_tensors="pt")
+        if self._settings.chat:
+            inputs = self._tokenizer.apply_chat_template(
+                as_chat(request.messages, fold_system=self._fold_system),
+                add_generation_prompt=True,
+                return_dict=True,
+                return_tensors="pt",
+                **self._settings.chat_template_kwargs,
+            )
+        else:
+            inputs = self._tokenizer(request.prompt, return_tensors="pt")
         length = int(inputs["input_ids"].shape[1])
         limit = getattr(self._model.config, "max_position_embeddings", None)
         if limit is not None and length + sampling.max_tokens > limit:
-            why = f"failed: the prompt has {length} tokens, with {sampling.max_tokens} to come the model takes {limit}"
+            why = f"refused: the prompt has {length} tokens, with {sampling.max_tokens} to come the model takes {limit}"
             return [Completion(text="", finish_reason=why, tokens=0)] * sampling.samples
         drawn: dict[str, Any] = {"do_sample": False}
         if sampling.temperature > 0:
-            drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+            drawn = {
+                "do_sample": True,
+                "temperature": sampling.temperature,
+                "top_p": sampling.top_p,
+                "top_k": sampling.top_k,
+            }
+            drawn |= {"min_p": sampling.min_p} if sampling.min_p else {}
         if sampling.stop:
             drawn |= {"stop_strings": list(sampling.stop), "tokenizer": self._tokenizer}
         torch.manual_seed(request.seed)

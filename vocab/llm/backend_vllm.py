@@ -1,4 +1,4 @@
-"""vLLM in this process: `LLM.generate` over a shard's prompts, whose common prefix it computes once."""
+"""vLLM in this process: `LLM.generate` or `LLM.chat` over a shard's prompts, whose common prefix it computes once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from pipeline.errors import BadInput
 from pipeline.process import end_children_with_this
-from vocab.llm.backend import BackendSettings, Completion, PromptRequest, Sampling
+from vocab.llm.backend import ANSWER_SCHEMA, BackendSettings, Completion, PromptRequest, Sampling, as_chat
+from vocab.llm.chat_template import needs_folding
 
 __all__ = ["VllmBackend"]
 
@@ -28,6 +29,13 @@ class VllmBackend:
         end_children_with_this()
         self._vllm = vllm
         self._llm = vllm.LLM(model=settings.model, **{"enable_prefix_caching": True, "seed": 0, **settings.engine})
+        self._settings = settings
+        self._fold_system = settings.chat and needs_folding(self._llm.get_tokenizer(), settings)
+        self._structured: dict[str, object] = {}
+        if settings.structured:
+            from vllm.sampling_params import StructuredOutputsParams
+
+            self._structured = {"structured_outputs": StructuredOutputsParams(json=ANSWER_SCHEMA)}
 
     def complete(
         self, requests: Sequence[PromptRequest], sampling: Sampling, on_done: Callable[[int], None]
@@ -35,11 +43,16 @@ class VllmBackend:
         answers: list[list[Completion]] = []
         for start in range(0, len(requests), _AT_ONCE):
             batch = requests[start : start + _AT_ONCE]
-            outputs = self._llm.generate(
-                [request.prompt for request in batch],
-                [self._parameters(request, sampling) for request in batch],
-                use_tqdm=False,
-            )
+            parameters = [self._parameters(request, sampling) for request in batch]
+            if self._settings.chat:
+                outputs = self._llm.chat(
+                    [as_chat(request.messages, fold_system=self._fold_system) for request in batch],
+                    parameters,
+                    use_tqdm=False,
+                    chat_template_kwargs=self._settings.chat_template_kwargs or None,
+                )
+            else:
+                outputs = self._llm.generate([request.prompt for request in batch], parameters, use_tqdm=False)
             answers += [[self._completion(output) for output in request.outputs] for request in outputs]
             on_done(len(batch))
         return answers
@@ -55,6 +68,8 @@ class VllmBackend:
             max_tokens=sampling.max_tokens,
             stop=list(sampling.stop) or None,
             seed=request.seed,
+            **{name: value for name in ("top_k", "min_p") if (value := getattr(sampling, name))},
+            **self._structured,
         )
 
     @staticmethod

@@ -17,6 +17,10 @@ def open_backend(settings: BackendSettings) -> Backend:
         from vocab.llm.backend_transformers import TransformersBackend
 
         return TransformersBackend(settings)
+    if settings.kind == "batch":
+        from vocab.llm.backend_batch import BatchBackend
+
+        return BatchBackend(settings)
     from vocab.llm.backend_server import ServerBackend
 
     return ServerBackend(settings)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import BadInput
-from vocab.cleaning.names import name_forms
 from vocab.tables import Skips, read_rows
 
 __all__ = ["Song", "read_songs"]
@@ -25,24 +24,26 @@ class Song:
     """Every column of the row, for templates that name more than title and artist."""
 
 
-def read_songs(path: str | os.PathLike[str]) -> tuple[list[Song], Skips]:
-    """The songs of a file with the columns `title` and `artist`, each once, and the rows that were left out."""
+def read_songs(path: str | os.PathLike[str], columns: Sequence[str] = ("title", "artist")) -> tuple[list[Song], Skips]:
+    """The rows of a file that have words in all of `columns`, each once, and those that were left out."""
     skips = Skips()
-    songs: dict[tuple[str, str], Song] = {}
-    for row in read_rows(path, columns=["title", "artist"]):
+    songs: dict[tuple[str, ...], Song] = {}
+    for row in read_rows(path, columns=columns):
         values = {name: " ".join(value.split()) for name, value in row.values.items()}
-        title, artist = values["title"], values["artist"]
-        key = (title.casefold(), artist.casefold())
+        asked = [values.get(name, "") for name in columns]
+        key = tuple(value.casefold() for value in asked)
+        mute = [name for name, value in zip(columns, asked, strict=True) if not any(map(str.isalnum, value))]
         if row.fault:
             skips.add(row.fault, row=row.number)
-        elif not name_forms(title, "") and not any(letter.isalnum() for letter in title):
-            skips.add("title-without-words", row=row.number, detail=title)
-        elif not any(letter.isalnum() for letter in artist):
-            skips.add("artist-without-words", row=row.number, detail=artist)
+        elif mute:
+            skips.add(f"{mute[0]}-without-words", row=row.number, detail=values.get(mute[0], ""))
         elif key in songs:
-            skips.add("repeated", row=row.number, detail=f"{title} by {artist}, as row {songs[key].row}")
+            skips.add("repeated", row=row.number, detail=f"{' by '.join(asked)[:200]}, as row {songs[key].row}")
         else:
+            title, artist = values.get("title", ""), values.get("artist", "")
             songs[key] = Song(row=row.number, title=title, artist=artist, values=values)
     if not songs:
-        raise BadInput(f"{os.fspath(path)} holds no usable song ({skips.as_dict()}); it needs titles and artists")
+        raise BadInput(
+            f"{os.fspath(path)} holds no usable row ({skips.as_dict()}); it needs words in {' and '.join(columns)}"
+        )
     return list(songs.values()), skips

@@ -28,10 +28,14 @@ class Handler(BaseHTTPRequestHandler):
     lock = threading.Lock()
     model, faults, delay_s = "tiny", False, 0.0
     down: ClassVar[Path | None] = None
-    mended = False
+    log_to: ClassVar[Path | None] = None
+    mended = no_system = False
 
     def log_message(self, *_: Any) -> None:
         pass
+
+    def do_GET(self) -> None:
+        self._send(200, {"data": [{"id": self.model}]})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -39,7 +43,13 @@ class Handler(BaseHTTPRequestHandler):
         if not chat and not self.path.endswith("/v1/completions"):
             self._send(404, {"error": f"no such path {self.path}"})
             return
-        prompt = body["messages"][0]["content"] if chat else body["prompt"]
+        if self.log_to is not None:
+            with self.lock, self.log_to.open("a") as file:
+                file.write(json.dumps(body) + "\n")
+        if chat and self.no_system and body["messages"][0]["role"] == "system":
+            self._send(400, {"error": "System role not supported"})
+            return
+        prompt = body["messages"][-1]["content"] if chat else body["prompt"]
         question = prompt.rsplit("\n", 1)[-1]
         key = f"{question}|{body['seed']}"
         digest = hashlib.sha256(key.encode()).digest()
@@ -100,7 +110,10 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--down", type=Path)
     parser.add_argument("--mended", action="store_true", help="nothing is broken any more")
+    parser.add_argument("--log", type=Path, help="file for the bodies of requests")
+    parser.add_argument("--no-system", action="store_true", help="refuse system messages, as some chat templates do")
     args = parser.parse_args()
+    Handler.log_to, Handler.no_system = args.log, args.no_system
     Handler.down, Handler.mended = args.down, args.mended
     Handler.model, Handler.faults, Handler.delay_s = args.model, args.faults, args.delay
     server = ThreadingHTTPServer(("127.0.0.1", args.port), Handler)

@@ -23,7 +23,14 @@ from vocab.llm.by_kind import open_backend
 pytestmark = pytest.mark.slow
 
 SAMPLING = Sampling(samples=2, max_tokens=12, stop=())
-REQUESTS = [PromptRequest(prompt="Song by Nobody:", seed=5), PromptRequest(prompt="Tune by Nobody:", seed=6)]
+
+
+def request(prompt: str, seed: int = 0) -> PromptRequest:
+    messages = (("system", "Be plain."), ("user", "A by B:"), ("assistant", "A waltz."), ("user", prompt))
+    return PromptRequest(id=prompt, prompt=prompt, messages=messages, seed=seed)
+
+
+REQUESTS = [request("Song by Nobody:", 5), request("Tune by Nobody:", 6)]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +60,42 @@ def test_transformers_stops_and_refuses_what_is_too_long(tiny_lm: Path) -> None:
     cut = backend.complete(REQUESTS[:1], Sampling(max_tokens=40, stop=(stop,), temperature=0), lambda _: None)[0][0]
     assert cut.finish_reason == "stop"
     assert cut.text == free.text[: free.text.index(stop)]
-    long = [PromptRequest(prompt="x" * 4090, seed=0)]
+    long = [request("x" * 4090)]
     (refused,) = backend.complete(long, Sampling(max_tokens=20), lambda _: None)[0]
-    assert refused.finish_reason == "failed: the prompt has 4090 tokens, with 20 to come the model takes 4096"
+    assert refused.finish_reason == "refused: the prompt has 4090 tokens, with 20 to come the model takes 4096"
+
+
+def test_transformers_asks_in_messages_as_the_chat_template_puts_them(tiny_lm: Path, tmp_path: Path) -> None:
+    """The tiny model's template joins contents: the chat is the text of all of them."""
+    settings = BackendSettings(kind="transformers", model=str(tiny_lm), chat=True)
+    text = "Be plain.A by B:A waltz.Song by Nobody:"
+    chatted = open_backend(settings).complete(REQUESTS[:1], SAMPLING, lambda _: None)
+    plain = open_backend(settings.model_copy(update={"chat": False}))
+    assert chatted == plain.complete([request(text, 5)], SAMPLING, lambda _: None)
+    no_system = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    every = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    folded = _with_template(tiny_lm, tmp_path / "folding", no_system + every)
+    found = open_backend(BackendSettings(kind="transformers", model=folded, chat=True))
+    as_one = request("Be plain.\n\nA by B:A waltz.Song by Nobody:", 5)
+    assert found.complete(REQUESTS[:1], SAMPLING, lambda _: None) == plain.complete([as_one], SAMPLING, lambda _: None)
+    base = _with_template(tiny_lm, tmp_path / "base", None)
+    with pytest.raises(BadInput, match="has no chat template: it goes on with a text"):
+        open_backend(BackendSettings(kind="transformers", model=base, chat=True))
+    with pytest.raises(BadInput, match="transformers cannot hold answers to JSON"):
+        open_backend(BackendSettings(kind="transformers", model=str(tiny_lm), structured=True))
+
+
+def _with_template(model: Path, folder: Path, template: str | None) -> str:
+    import shutil
+
+    shutil.copytree(model, folder)
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = template
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
 
 
 def test_a_model_that_is_none_is_named(tmp_path: Path) -> None:
@@ -70,6 +110,22 @@ class FakeLLM:
         self, model: str, *, enable_prefix_caching: bool, seed: int = 0, tensor_parallel_size: int = 1
     ) -> None:
         assert (model, enable_prefix_caching, tensor_parallel_size) == ("m", True, 2)
+
+    def get_tokenizer(self) -> Any:
+        def apply(messages: list[dict[str, str]], **options: Any) -> str:
+            if messages[0]["role"] == "system":
+                raise ValueError("System role not supported")
+            return str(options)
+
+        return types.SimpleNamespace(chat_template="some", apply_chat_template=apply)
+
+    def chat(
+        self, messages: list[Any], sampling_params: Any = None, use_tqdm: bool = True, *,
+        chat_template_kwargs: dict[str, Any] | None = None,
+    ) -> list[Any]:  # fmt: skip
+        assert chat_template_kwargs == {"enable_thinking": False}
+        assert all(turns[0] == {"role": "user", "content": "Be plain.\n\nA by B:"} for turns in messages)
+        return self.generate([turns[-1]["content"] for turns in messages], sampling_params, use_tqdm=use_tqdm)
 
     def generate(self, prompts: list[str], sampling_params: Any = None, *, use_tqdm: bool = True) -> list[Any]:
         assert len(prompts) == len(sampling_params)
@@ -108,6 +164,14 @@ def test_vllm_is_called_as_it_wants_to_be(monkeypatch: pytest.MonkeyPatch) -> No
     assert [completion.text for completion in found[0]] == [f"Song by Nobody:5.{at}" for at in range(3)]
     assert [completion.finish_reason for completion in found[1]] == ["stop", "length", "failed: abort"]
     assert found[0][0].tokens == 3
+    chat = BackendSettings(
+        kind="vllm",
+        model="m",
+        engine={"tensor_parallel_size": 2},
+        chat=True,
+        chat_template_kwargs={"enable_thinking": False},
+    )
+    assert open_backend(chat).complete(REQUESTS, Sampling(samples=3, temperature=0.5), lambda _: None) == found
 
 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed here")

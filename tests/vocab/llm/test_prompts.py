@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import BadInput
 from tests.vocab.cli import run_vocab
-from vocab.llm.prompts import PromptTemplate
+from vocab.llm.prompts import TASKS, PromptTemplate
 from vocab.llm.songs import Song, read_songs
 
 SONG = Song(
@@ -21,19 +22,56 @@ def _template(tmp_path: Path, text: str) -> PromptTemplate:
     return PromptTemplate.load(tmp_path / "t.txt")
 
 
-def test_the_bundled_template_ends_with_the_song() -> None:
+@pytest.mark.parametrize("task", TASKS)
+def test_the_tasks_have_examples_of_their_questions_form(task: str) -> None:
+    template = PromptTemplate.load(task)
+    assert len(template.examples) >= 8
+    assert template.instruction
+    assert "{" not in template.instruction + "".join(example.question + example.answer for example in template.examples)
+
+
+def test_each_shard_has_examples_of_its_own_and_they_are_balanced() -> None:
     template = PromptTemplate.load()
-    prompt = template.render(SONG)
-    assert prompt.startswith(template.prefix)
-    assert prompt.endswith('\n\n"A {artist} Song" by Béla:')
-    assert template.prefix.count('" by ') == 12
-    assert "{" not in template.prefix
+    drawn = [template.draw(0, shard) for shard in range(60)]
+    assert template.draw(0, 3) == drawn[3]
+    assert template.draw(1, 3) != drawn[3]
+    assert len(set(drawn)) == 60
+    assert all(len(examples) == len(set(examples)) == 8 for examples in drawn)
+    voices = Counter(voice(example.answer) for examples in drawn for example in examples)
+    assert 0.8 < voices["woman"] / voices["man"] < 1.25, voices
+    used = Counter(example.question for examples in drawn for example in examples)
+    assert len(used) == len(template.examples), "every example has its turn"
+
+
+def voice(text: str) -> str:
+    words = set(text.lower().replace(".", " ").replace(",", " ").replace("'s", "").split())
+    woman, man = bool(words & {"woman", "female", "she", "her"}), bool(words & {"man", "male", "men", "he", "his"})
+    return "woman" if woman and not man else "man" if man and not woman else "neither"
+
+
+def test_a_prompt_is_a_text_or_messages(tmp_path: Path) -> None:
+    template = _template(tmp_path, "Be plain.\n\nA by B: A waltz.\n\nC by D: A march. Brass.\n\n{title} by {artist}:")
+    request = template.request(SONG, template.draw(0, 0), seed=7)
+    assert request.prompt == "Be plain.\n\nA by B: A waltz.\n\nC by D: A march. Brass.\n\nA {artist} Song by Béla:"
+    assert request.messages == (
+        ("system", "Be plain."),
+        ("user", "A by B:"),
+        ("assistant", "A waltz."),
+        ("user", "C by D:"),
+        ("assistant", "A march. Brass."),
+        ("user", "A {artist} Song by Béla:"),
+    )
+    assert [example.names for example in template.examples] == [("A", "B"), ("C", "D")]
+    listed = PromptTemplate.load(tmp_path / "t.txt", structured=True).request(SONG, template.examples, seed=7)
+    assert listed.messages[4] == ("assistant", '{"captions": ["A march.", "Brass."]}')
+    assert listed.messages[0][1].endswith('Answer in JSON: {"captions": ["one sentence", "another sentence"]}')
 
 
 def test_other_columns_may_be_named(tmp_path: Path) -> None:
     template = _template(tmp_path, "Example.\n\n{title} ({year}) by {artist}:\n\n")
-    assert template.render(SONG) == "Example.\n\nA {artist} Song (1999) by Béla:"
+    assert template.ask(SONG) == "A {artist} Song (1999) by Béla:"
     assert template.fields == ("title", "year", "artist")
+    assert template.instruction == "Example."
     with pytest.raises(BadInput, match=r"names \{tempo\}, but the songs have the columns title, artist, year"):
         _template(tmp_path, "{title} by {artist} at {tempo}:").check(SONG)
 
@@ -48,8 +86,9 @@ def test_the_id_is_of_the_prompt(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"{title} by somebody", r"has no \{artist\}"),
-        (b"", r"has no \{artist\} and no \{title\}"),
+        (b"by somebody", "ends without a question"),
+        (b"", "ends without a question"),
+        (b"{title} by X: A waltz.\n\n{title} by {artist}:", "names columns before its last lines"),
         (b"\xff{title}{artist}", "is not UTF-8"),
     ],
 )
@@ -59,6 +98,13 @@ def test_templates_that_cannot_be_used(tmp_path: Path, data: bytes, says: str) -
         PromptTemplate.load(tmp_path / "t.txt")
     with pytest.raises(BadInput, match="cannot be read"):
         PromptTemplate.load(tmp_path / "none.txt")
+
+
+def test_tags_need_no_names(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('tags\n"jazz, slow"\n...\n"Jazz, slow"\nrock\n')
+    found, skips = read_songs(tmp_path / "t.csv", PromptTemplate.load("tags").fields)
+    assert [(song.row, song.values["tags"], song.title) for song in found] == [(1, "jazz, slow", ""), (4, "rock", "")]
+    assert [row["reason"] for row in skips.rows] == ["tags-without-words", "repeated"]
 
 
 def test_songs_with_faults_are_left_out_with_their_row(tmp_path: Path) -> None:
@@ -102,7 +148,15 @@ def test_a_dry_run_shows_the_prompt(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert run_vocab(*arguments, "--dry-run") == 0
     out = capsys.readouterr().out
     assert "1 songs; left out: repeated 1" in out
-    assert out.rstrip().endswith('"Night" by Cy:')
+    assert '"Night" by Cy:\n\n1 requests: about 0.00 million tokens to read' in out
+    assert run_vocab(*arguments, "--chat", "--samples", "3", "--price-out", "1e6", "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert '[user]\n"Night" by Cy:' in out
+    assert float(out.rsplit(None, 1)[-1].replace(",", "")) == 3 * 128
+    with pytest.raises(BadInput, match="--chat-template-kwargs goes with --chat"):
+        run_vocab(*arguments, "--chat-template-kwargs", "{}x", "--dry-run")
+    with pytest.raises(BadInput, match=r"--request '\[\]' is a list"):
+        run_vocab(*arguments, "--request", "[]", "--dry-run")
     assert not (tmp_path / "o").exists()
     with pytest.raises(BadInput, match=r"--temperature is 7\.0"):
         run_vocab(*arguments, "--temperature", "7", "--dry-run")
