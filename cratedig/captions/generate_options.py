@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from pipeline.errors import BadInput
+from vocab.llm.tasks import SERVE_COMMAND, TASKS
 
 __all__ = ["ONE_TEXT_STOP", "add_generate_options", "object_of", "pair_of"]
 
@@ -15,9 +16,6 @@ ONE_TEXT_STOP = ("\n\n",)
 
 
 def add_generate_options(parser: argparse.ArgumentParser) -> None:
-    from vocab.llm.prompts import TASKS
-    from vocab.llm.served import SERVE_COMMAND
-
     parser.add_argument("songs", help="CSV or Parquet with the columns that the task or template names")
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="folder of the run, new or begun by this command"

@@ -26,18 +26,11 @@ from vocab.cleaning.sentences import split_sentences
 from vocab.grammar.lexicon import stated_facts
 from vocab.llm.backend import PromptRequest
 from vocab.llm.songs import Song
+from vocab.llm.tasks import TASKS
 
-__all__ = ["TASKS", "Example", "PromptTemplate", "estimated_tokens"]
+__all__ = ["Example", "PromptTemplate", "estimated_tokens"]
 
 _DATA = Path(__file__).parent / "data"
-TASKS = {
-    "song": "how songs of a title and an artist sound (PAPER 3.5)",
-    "tags": "music with the tags of the column `tags`, as LP-MusicCaps asks; there are no names that could leak",
-    "rewrite": "the text of the column `caption`, but only what it says about the sound",
-    "summary": "the text of the column `caption` in one short sentence",
-    "paraphrase": "the text of the column `caption` in other words",
-}
-"""Each has a template of its own."""
 _FIELD = re.compile(r"\{(\w+)\}")
 _LONGEST = 100_000
 _JSON_WORDS = 'Answer in JSON: {"captions": ["one sentence", "another sentence"]}'

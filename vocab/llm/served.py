@@ -14,10 +14,10 @@ import httpx
 
 from pipeline.errors import BadInput
 from pipeline.process import end_group_with_this, kill_group
+from vocab.llm.tasks import SERVE_COMMAND
 
-__all__ = ["SERVE_COMMAND", "ServedModel"]
+__all__ = ["ServedModel"]
 
-SERVE_COMMAND = "vllm serve {model} --port {port}"
 _RESTARTS = 5
 """More often than this a server that dies is not worth another start."""
 

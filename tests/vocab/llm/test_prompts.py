@@ -9,8 +9,9 @@ import pytest
 
 from pipeline.errors import BadInput
 from tests.vocab.cli import run_vocab
-from vocab.llm.prompts import TASKS, PromptTemplate
+from vocab.llm.prompts import PromptTemplate
 from vocab.llm.songs import Song, read_songs
+from vocab.llm.tasks import TASKS
 
 SONG = Song(
     row=1, title="A {artist} Song", artist="Béla", values={"title": "A {artist} Song", "artist": "Béla", "year": "1999"}
