@@ -29,7 +29,7 @@ from diffusion.model.cost import stage_cost
 from diffusion.model.unet import UNet
 from diffusion.process.noise import noise_schedule
 from diffusion.process.sampler import batch_noise, clip_estimate, sample
-from diffusion.process.steps import step_times
+from diffusion.process.steps import sampling_times
 from diffusion.training.runs import named_run
 from diffusion.training.trainer import loss_of
 
@@ -161,7 +161,7 @@ def generate_report(args: argparse.Namespace, device: torch.device) -> dict[str,
         batch = synthetic(config.model_copy(update={"crop_s": None, "clip_s": args.seconds}), args.clips, device)
         given = {name: value for name, value in batch.conditions.items() if name != "keep_text_B"}
         denoise = stage_model.denoiser(given, config.sampling.guidance)
-        times = step_times(config.stage, config.sampling.schedule, config.sampling.steps)
+        times = sampling_times(config.stage, config.sampling, noise_schedule(config.noise))
         draw = batch_noise(range(args.clips), tuple(batch.clean_BCT.shape[1:]), device)
         clip = clip_estimate(config.sampling.clip, config.sampling.clip_percentile, config.clip_limit)
         schedule, steps = noise_schedule(config.noise), len(times) - 1

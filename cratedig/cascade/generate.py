@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ _EPILOG = """\
 examples:
   cratedig generate "slow solo piano" --from runs/tiny -o piano.wav
   cratedig generate "slow solo piano" "fast drums" --from runs/tiny -o clips/ --seed 7
+  cratedig generate "slow solo piano" --from runs/gpu80 --solver dpm++2m --steps 40,waveform-generator=60
   cratedig generate --prompts prompts.txt --from runs/gpu80 -o clips/ --cascade spectrogram --keep-stages
 """
 
@@ -40,8 +42,15 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the first prompt; then N+1, ... (default: 0)"
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="denoising steps a stage (default: as trained)")
-    parser.add_argument("--guidance", type=float, metavar="W", help="classifier-free guidance; 1 is none")
+    how = parser.add_argument_group(
+        "sampling (default: as trained)", "Each takes a value for all stages, or STAGE=VALUE,STAGE=VALUE"
+    )
+    how.add_argument("--solver", metavar="NAME", help="ancestral (the paper's), ddim, dpm++2m, heun or unipc")
+    how.add_argument("--steps", metavar="N", help="denoising steps")
+    how.add_argument("--schedule", metavar="NAME", help="front_heavy, back_heavy, uniform (Table 8) or even_log_snr")
+    how.add_argument("--guidance", metavar="W", help="classifier-free guidance; 1 is none")
+    how.add_argument("--gamma", metavar="G", help="stochasticity of the ancestral steps, 0 to 1")
+    how.add_argument("--augmentation", metavar="T", help="noise put on a refining stage's condition, 0 to 1")
     parser.add_argument("--batch", type=int, metavar="N", help="clips at once (default: what memory holds)")
     parser.add_argument("--keep-stages", action="store_true", help="also write what each stage made")
     parser.add_argument("--text-encoder", metavar="PATH", help="where the text encoder is, if it was moved")
@@ -75,7 +84,16 @@ def _run(args: argparse.Namespace) -> int:
         tokens = len(cascade.text.encoder.token_ends(prompt))
         if tokens > cascade.text.limit:
             print(f"cut: {prompt[:40]!r}... has {tokens} tokens, the model reads {cascade.text.limit} of them")
-    sampling = cascade.sampling(steps=args.steps, guidance=args.guidance)
+    sampling = cascade.sampling(
+        {
+            "solver": _per_stage("--solver", args.solver, str),
+            "steps": _per_stage("--steps", args.steps, int),
+            "schedule": _per_stage("--schedule", args.schedule, str),
+            "guidance": _per_stage("--guidance", args.guidance, float),
+            "gamma": _per_stage("--gamma", args.gamma, float),
+            "augmentation_t": _per_stage("--augmentation", args.augmentation, float),
+        }
+    )
     seeds = [args.seed + i for i in range(len(prompts))]
     batch = args.batch or cascade.fitting_batch(seconds)
     with _Progress(cascade, sampling, len(prompts)) as progress:
@@ -103,6 +121,23 @@ def _prompts(args: argparse.Namespace) -> list[str]:
     return [" ".join(prompt.split()) for prompt in prompts]
 
 
+def _per_stage(option: str, given: str | None, read: Callable[[str], Any]) -> dict[Any, Any]:
+    """`VALUE` for all stages (under None), or `STAGE=VALUE,...`."""
+    from diffusion.model.config import STAGES
+    from pipeline.errors import BadInput
+
+    found: dict[Any, Any] = {}
+    for part in (given or "").split(",") if given else ():
+        stage, equals, text = part.rpartition("=")
+        if equals and stage not in STAGES:
+            raise BadInput(f"{option} {part}: there is no stage {stage!r}; there are {', '.join(STAGES)}")
+        try:
+            found[stage or None] = read(text)
+        except ValueError:
+            raise BadInput(f"{option} {part}: expected a number, or STAGE=NUMBER,STAGE=NUMBER") from None
+    return found
+
+
 def _given_stages(given: list[str]) -> dict[Any, Path]:
     from diffusion.model.config import STAGES
     from pipeline.errors import BadInput
@@ -122,10 +157,7 @@ class _Progress:
     def __init__(self, cascade: Any, sampling: Any, prompts: int) -> None:
         import sys
 
-        from diffusion.process.steps import step_sizes
-
-        counts = [settings.steps or len(step_sizes(stage, settings.schedule)) for stage, settings in sampling.items()]
-        self._total = prompts * sum(counts)
+        self._total = prompts * sum(stage.calls(sampling[stage.config.stage]) for stage in cascade.stages)
         self._bar: Any = None
         if sys.stderr.isatty():
             from rich.console import Console

@@ -18,6 +18,8 @@ from diffusion.data.text_encoder import TextEncoderCard, load_text_encoder
 from diffusion.data.text_source import TextSource
 from diffusion.generation.stage_model import StageModel
 from diffusion.model.config import SamplingConfig, StageName
+from diffusion.process.noise import noise_schedule
+from diffusion.process.steps import EVEN, sampling_times
 from pipeline.errors import BadInput
 
 __all__ = ["CASCADES", "Cascade", "CascadeName", "Generated", "load_cascade"]
@@ -66,19 +68,28 @@ class Cascade:
         )
         return max(1, int(0.7 * free / most))
 
-    def sampling(self, *, steps: int | None, guidance: float | None) -> dict[StageName, SamplingConfig]:
-        """Each stage's own settings, with what the user wants otherwise."""
+    def sampling(self, changes: Mapping[str, Mapping[StageName | None, Any]]) -> dict[StageName, SamplingConfig]:
+        """Each stage's own settings, with what the user wants otherwise: field -> stage, or None for all, -> value.
+
+        A solver of the ODE walks evenly in log-SNR and in 50 steps, unless the user says otherwise; guidance for all
+        means those that read text.
+        """
         settings = {}
         for stage in self.stages:
-            changes: dict[str, Any] = {} if steps is None else {"steps": steps}
-            if guidance is not None and stage.config.uses_text:
-                changes["guidance"] = guidance
-            found = {**stage.config.sampling.model_dump(), **changes}
+            name = stage.config.stage
+            wanted = {field: values.get(name, values.get(None)) for field, values in changes.items()}
+            wanted = {field: value for field, value in wanted.items() if value is not None}
+            if not stage.config.uses_text and name not in changes.get("guidance", {}):
+                wanted.pop("guidance", None)
+            if wanted.get("solver", "ancestral") != "ancestral":
+                wanted = {"schedule": EVEN, "steps": None, **wanted}
+            found = {**stage.config.sampling.model_dump(), **wanted}
             try:
-                settings[stage.config.stage] = SamplingConfig.model_validate(found)
+                settings[name] = SamplingConfig.model_validate(found)
             except ValidationError as error:
                 first = error.errors()[0]
-                raise BadInput(f"{first['loc'][0]} {first['input']}: {first['msg']}") from error
+                raise BadInput(f"{first['loc'][0]} {first['input']!r} of {name}: {first['msg']}") from error
+            sampling_times(name, settings[name], noise_schedule(stage.config.noise))  # refuses an unknown schedule
         return settings
 
     def generate(

@@ -22,7 +22,8 @@ from diffusion.process.augment import add_noise
 from diffusion.process.diffused import from_diffused
 from diffusion.process.noise import noise_from_velocity, noise_schedule
 from diffusion.process.sampler import Denoiser, batch_noise, clip_estimate, guided, sample
-from diffusion.process.steps import step_times
+from diffusion.process.solvers import calls
+from diffusion.process.steps import sampling_times
 from diffusion.process.whiten import fit_mel
 from pipeline.errors import BadInput
 from pipeline.ids import hash_u64
@@ -106,10 +107,11 @@ class StageModel:
             clean_BCT = sample(
                 self.denoiser(given, settings.guidance),
                 draw_noise(),
-                step_times(config.stage, settings.schedule, settings.steps),
+                sampling_times(config.stage, settings, schedule),
                 schedule,
                 draw_noise=draw_noise,
                 gamma=settings.gamma,
+                solver=settings.solver,
                 clip=clip_estimate(settings.clip, settings.clip_percentile, config.clip_limit),
                 on_step=on_step,
             )
@@ -117,6 +119,11 @@ class StageModel:
         if config.uses_mel and config.mel and known is not None and settings.mel_fits:
             made_BCT = fit_mel(made_BCT[:, 0], known, config.mel, settings.mel_fits)[:, None]
         return made_BCT
+
+    def calls(self, sampling: SamplingConfig) -> int:
+        """How often the network is asked for one batch."""
+        times = sampling_times(self.config.stage, sampling, noise_schedule(self.config.noise))
+        return calls(sampling.solver, len(times) - 1)
 
     def denoiser(self, given: dict[str, Tensor], guidance: float) -> Denoiser:
         """The network with its conditions; with text and a guidance other than 1, both halves in one pass."""

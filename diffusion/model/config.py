@@ -13,6 +13,7 @@ __all__ = [
     "BlurConfig",
     "MelConfig",
     "SamplingConfig",
+    "SolverName",
     "StageConfig",
     "StageName",
     "TrainConfig",
@@ -28,6 +29,10 @@ STAGES: tuple[StageName, ...] = (
     "spectrogram-vocoder",
     "super-resolution",
 )
+
+
+SolverName = Literal["ancestral", "ddim", "dpm++2m", "heun", "unipc"]
+"""How a sampler goes from noise to sound: the paper's ancestral steps, or a solver of the probability-flow ODE."""
 
 
 class _Frozen(BaseModel):
@@ -69,6 +74,8 @@ class BlurConfig(_Frozen):
 class SamplingConfig(_Frozen):
     """The paper's Table 3, and its Table 8 by name."""
 
+    solver: SolverName = "ancestral"
+    """The paper's own, or one that needs a tenth of its steps; see docs/training.md."""
     schedule: str | tuple[float, ...] = "front_heavy"
     """A name from `diffusion.process.steps`, or the step sizes themselves, from t = 0 up."""
     steps: int | None = Field(default=None, ge=1)

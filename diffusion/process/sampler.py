@@ -1,4 +1,4 @@
-"""Ancestral sampling (PAPER eq. 4) with stochasticity gamma, classifier-free guidance and dynamic clipping.
+"""From noise to a clean sample: a solver, classifier-free guidance and dynamic clipping.
 
 The sampler knows nothing but `model(x, t) -> noise`. B batch; any shape behind it.
 """
@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from diffusion.model.config import SolverName
 from diffusion.process.noise import NoiseSchedule
+from diffusion.process.solvers import Grid, ancestral, solve
 
 __all__ = ["Denoiser", "batch_noise", "clip_estimate", "guided", "sample"]
 
@@ -30,36 +32,30 @@ def sample(
     *,
     draw_noise: Callable[[], Tensor],
     gamma: float = 0.0,
+    solver: SolverName = "ancestral",
     clip: Callable[[Tensor], Tensor] | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Denoise `x_1` (standard normal) from t = 1 to t = 0 and return the clean estimate.
 
-    `times` ascend from 0 to 1. Eq. 4 is used in the form of the posterior of x_s given x_t and the clean estimate
-    x = (x_t - sigma_t eps) / alpha_t, which is the same for an unclipped x and defined for a clipped one:
-    mean = e^(lambda_t - lambda_s) (alpha_s / alpha_t) x_t + (1 - e^(lambda_t - lambda_s)) alpha_s x.
-    No noise is added at s = 0, where the estimate itself is the result (erratum 3).
+    `times` ascend from 0 to 1. `gamma` and `draw_noise` are for the paper's ancestral steps; the other solvers draw
+    nothing. `on_step` is told how often the model was asked: `solvers.calls` says how often it will be.
     """
-    # Step constants in float64: near t = 0 the front-heavy steps are 5e-5 long.
-    grid = torch.as_tensor(times, dtype=torch.float64)
-    log_snr = schedule.log_snr(grid)
-    alpha, sigma = schedule.alpha_sigma(grid)
-    x_t = x_1
-    for n in range(len(times) - 1, 0, -1):
-        t_B = torch.full((len(x_t),), float(times[n]), device=x_t.device)
-        estimate = (x_t - float(sigma[n]) * model(x_t, t_B)) / float(alpha[n])
-        if clip is not None:
-            estimate = clip(estimate)
+    grid = Grid.of(times, schedule)
+    asked = 0
+
+    def predict(x: Tensor, n: int) -> Tensor:
+        nonlocal asked
+        t_B = torch.full((len(x),), float(times[n]), device=x.device)
+        estimate = (x - grid.sigma[n] * model(x, t_B)) / grid.alpha[n]
+        asked += 1
         if on_step is not None:
-            on_step(len(times) - n)
-        if n == 1:
-            return estimate
-        ratio = log_snr[n] - log_snr[n - 1]
-        kept, gone = float(ratio.exp()), float(-torch.expm1(ratio))  # e^(lambda_t - lambda_s), and 1 minus it
-        mean = (kept * float(alpha[n - 1] / alpha[n])) * x_t + (gone * float(alpha[n - 1])) * estimate
-        small, large = gone**0.5 * float(sigma[n - 1]), gone**0.5 * float(sigma[n])
-        x_t = mean + (small ** (1 - gamma) * large**gamma) * draw_noise()
-    return x_t
+            on_step(asked)
+        return estimate if clip is None else clip(estimate)
+
+    if solver == "ancestral":
+        return ancestral(predict, x_1, grid, draw_noise=draw_noise, gamma=gamma)
+    return solve(solver, predict, x_1, grid)
 
 
 def guided(pair: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], scale: float) -> Denoiser:

@@ -75,7 +75,7 @@ def test_a_prompt_becomes_a_24_khz_file_with_its_settings(run, tmp_path, cascade
 
 def test_a_clip_does_not_depend_on_its_batch(run):
     cascade = load_cascade("waveform", {stage: run / stage for stage in STAGES})
-    sampling = cascade.sampling(steps=2, guidance=None)
+    sampling = cascade.sampling({"steps": {None: 2}})
 
     def make(prompts, seeds, batch):
         made = cascade.generate(prompts, seeds, seconds=0.64, sampling=sampling, batch=batch)

@@ -1,12 +1,16 @@
 """The sampler where the truth is known: Gaussian data, and diffusers' DDPM as oracle."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
+from diffusion.model.config import SamplingConfig
 from diffusion.process.noise import noise_schedule
 from diffusion.process.sampler import batch_noise, clip_estimate, guided, sample
-from diffusion.process.steps import step_times
+from diffusion.process.solvers import calls
+from diffusion.process.steps import EVEN, sampling_times, step_times
 
 
 def gaussian_denoiser(schedule, mean_D, covariance_DD):
@@ -124,3 +128,65 @@ def test_a_samples_noise_does_not_depend_on_its_batch():
     alone, both = batch_noise([5], (3,), "cpu"), batch_noise([4, 5], (3,), "cpu")
     for _ in range(2):
         assert torch.equal(alone()[0], both()[1])
+
+
+def two_notes_denoiser(schedule):
+    """E[eps | x_t] for x either near -1 or near 1: a mixture of N(-1, .3^2) and N(1, .3^2)."""
+
+    def model(x, t_B):
+        alpha, sigma = schedule.alpha_sigma(t_B[:1].double())
+        variance = (0.3 * alpha) ** 2 + sigma**2
+        right = torch.sigmoid(2 * alpha * x / variance)
+        return sigma * (x - alpha * (2 * right - 1)) / variance
+
+    return model
+
+
+@pytest.mark.parametrize("noise", ["cosine", "linear"])
+@pytest.mark.parametrize(("solver", "order"), [("ddim", 1), ("dpm++2m", 2), ("heun", 2), ("unipc", 2)])
+def test_a_solver_converges_to_the_odes_solution_at_its_order(noise, solver, order):
+    schedule = noise_schedule(noise)
+    model = two_notes_denoiser(schedule)
+    x_1 = torch.randn(500, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def at(solver, steps):
+        settings = SamplingConfig(solver=solver, schedule=EVEN, steps=steps)
+        times = sampling_times("waveform-generator", settings, schedule)
+        asked = []
+        x = sample(
+            model, x_1, times, schedule, draw_noise=lambda: 1 / 0, solver=settings.solver, on_step=asked.append
+        )  # no noise is drawn
+        assert asked[-1] == calls(settings.solver, steps)
+        return x
+
+    truth = at("heun", 1_000)
+    errors = [float((at(solver, steps) - truth).abs().mean()) for steps in (40, 80, 160)]
+    for coarse, fine in itertools.pairwise(errors):
+        assert coarse / fine > 0.8 * 2**order
+    assert errors[0] < {1: 0.1, 2: 0.03}[order]
+
+
+def test_diffusers_solver_takes_the_same_steps_as_dpm_2m():
+    diffusers = pytest.importorskip("diffusers", reason="the oracle is a test-only extra")
+    oracle = diffusers.DPMSolverMultistepScheduler(
+        num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, algorithm_type="dpmsolver++", solver_order=2,
+        final_sigmas_type="zero", lower_order_final=True, timestep_spacing="linspace",
+    )  # fmt: skip
+    oracle.set_timesteps(20)
+    x_1 = torch.randn(2, 1, 64, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    model = lambda x, t: torch.tanh(x) * 0.9  # noqa: E731
+    expected = x_1
+    for t in oracle.timesteps:
+        expected = oracle.step(model(expected, t), t, expected).prev_sample
+    kept = oracle.alphas_cumprod[oracle.timesteps.flip(0)].double()  # of t_1 ... t_N, clean before t_1
+
+    class Discrete:
+        def log_snr(self, t):
+            return torch.cat([torch.tensor([40.0], dtype=torch.float64), torch.log(kept) - torch.log1p(-kept)])
+
+        def alpha_sigma(self, t):
+            one = torch.ones(1, dtype=torch.float64)
+            return torch.cat([one, kept.sqrt()]), torch.cat([0 * one, (1 - kept).sqrt()])
+
+    result = sample(model, x_1, np.arange(21) / 20, Discrete(), draw_noise=lambda: 1 / 0, solver="dpm++2m")
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-5)
