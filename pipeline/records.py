@@ -98,7 +98,7 @@ class LeftOut:
     start_s: float
     duration_s: float
     reason: str
-    """`too-short`, `silent`, `clipped`, `constant`, `not-finite`."""
+    """`too-short`, `silent`, `out-of-phase`, `clipped`, `constant`, `not-finite`."""
     detail: str
 
 

@@ -10,6 +10,8 @@ __all__ = ["IGNORED_TAIL_S", "Placement", "Placements", "clip_samples", "place_c
 
 IGNORED_TAIL_S = 0.1
 """A remainder no longer than this is a codec's padding, not a piece of music that was left out."""
+_NEARLY_S = 0.1
+"""A piece that lacks no more than this of a clip is that clip, padded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,8 @@ def place_clips(duration_samples: int, sample_rate_hz: int, config: ClipsConfig)
     rest = Placement(index=room, start=room * clip, samples=duration_samples - room * clip)
     if kept and rest.samples <= IGNORED_TAIL_S * sample_rate_hz:
         return Placements(kept=kept, too_short=None)
+    if rest.samples >= max(clip - _NEARLY_S * sample_rate_hz, clip / 2):
+        return Placements(kept=(*kept, rest), too_short=None)
     if config.short_clip == "pad" and rest.samples >= config.min_padded_s * sample_rate_hz:
         return Placements(kept=(*kept, rest), too_short=None)
     return Placements(kept=kept, too_short=rest if rest.samples else None)

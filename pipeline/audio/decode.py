@@ -16,9 +16,12 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio.claims import claimed_duration_s, is_film
+from pipeline.audio.claims import Promise, is_film, read_promise
+from pipeline.audio.extents import read_extent
+from pipeline.audio.mended import mended
 from pipeline.audio.quality import FULL_SCALE, FULL_SCALE_OF_CODEC
 from pipeline.audio.tags import read_tags
+from pipeline.audio.trailing import sound_end
 from pipeline.config import QualityConfig
 from pipeline.errors import DecodeFailure
 from pipeline.records import SourceInfo
@@ -33,6 +36,7 @@ _RATES_HZ = range(2_000, 768_001)
 _MAX_CHANNELS = 64
 _LENIENT_TAGS = {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
 """Tags that are not UTF-8 keep their bytes. From PyAV 19 on they do by themselves, and asking for it is a TypeError."""
+_HOLE_S = 0.05
 _READ_ERRORS = 16
 """Failed reads in a row after which the rest of a file is given up."""
 _DEMUXERS = (
@@ -50,7 +54,8 @@ _MAGIC = (
     b"FORM",
     b"ID3",
     b"caff",
-    b"wvPK",
+    b"wvpk",
+    b".snd",
     b"MAC ",
     b"\x1aE\xdf\xa3",
 )
@@ -71,14 +76,13 @@ class AudioSource:
         self.errors = 0
         self.foreign_frames = 0
         """Frames of another rate, channel count or number type than the first; left out."""
-        self.missing_s = 0.0
-        """Holes between time stamps, in containers where a hole means lost data."""
-        self.claimed_s: float | None = None
+        self.promise = Promise()
         self.tags: dict[str, str] = {}
         self._stopped = ""
-        self._stamps_tell_holes = False
-        self._tick_s = 0.0
-        self._expected_s = 0.0
+        self._sound_end: int | None = None
+        """Byte behind which nothing is sound, where the file is a bare stream."""
+        self._holes: Holes | None = None
+        """In containers where a hole between time stamps means lost data."""
 
     def blocks(self) -> Iterator[Block]:
         """All of the audio in order; damaged packets are left out and counted."""
@@ -86,9 +90,12 @@ class AudioSource:
             stream = _first_audio(container)
             self.container_name = container.format.name.split(",")[0]
             self.codec = stream.codec_context.name
-            self._stamps_tell_holes = _stamps_tell_holes(container)
+            self._holes = Holes() if _stamps_tell_holes(container) else None
             self.tags = read_tags(container, stream, self._path)
-            self.claimed_s = claimed_duration_s(container, stream, self._path)
+            self.promise = read_promise(container, stream, self._path)
+            if self.container_name in ("mp3", "aac"):
+                with open(self._path, "rb") as file:
+                    self._sound_end = sound_end(file)
             fifo = av.AudioFifo()
             for frame in self._frames(container, stream):
                 if self._queued(fifo, frame):
@@ -105,23 +112,28 @@ class AudioSource:
         """What was found, or DecodeFailure where it falls short of what the file promises."""
         share = config.max_decode_error_share
         decoded_s = self.samples / self.sample_rate_hz if self.samples else 0.0
-        short_s = (self.claimed_s or 0.0) - decoded_s
-        error_share = self.errors / max(1, self.packets)
-        unexplained_s = short_s - 2 * error_share * (self.claimed_s or 0.0)
+        promised_s = self.promise.seconds(decoded_s) or 0.0
+        short_s = promised_s - decoded_s
+        holes_s = self._holes.lost_s() if self._holes else []
+        errors, missing_s = self.errors + len(holes_s), sum(holes_s)
+        error_share = errors / max(1, self.packets)
+        unexplained_s = short_s - 2 * error_share * promised_s
         if self.foreign_frames > share * self.packets:
             raise DecodeFailure(
                 "format-changed", f"{self.foreign_frames} frames differ from {self.sample_rate_hz} Hz x {self.channels}"
             )
-        if self.missing_s > share * (decoded_s + self.missing_s):
-            raise DecodeFailure("corrupt", f"{self.missing_s:.1f} s lost, {decoded_s:.1f} s left")
-        if self.samples and short_s > max(1.0, 0.02 * (self.claimed_s or 0.0)) and unexplained_s > 0:
-            raise DecodeFailure("truncated", f"{decoded_s:.1f} s of {self.claimed_s:.1f} s")
+        if missing_s > share * (decoded_s + missing_s):
+            raise DecodeFailure("corrupt", f"{missing_s:.1f} s lost, {decoded_s:.1f} s left")
+        if self.samples and short_s > max(1.0, 0.02 * promised_s) and unexplained_s > 0:
+            raise DecodeFailure("truncated", f"{decoded_s:.1f} s of {promised_s:.1f} s")
+        if self.samples and self.promise.breaks_off:
+            raise DecodeFailure("truncated", f"{decoded_s:.1f} s, then it breaks off: {self.promise.breaks_off}")
         if error_share > share or self._stopped:
             stopped = f"; reading stopped: {self._stopped}" if self._stopped else ""
             raise DecodeFailure(
-                "corrupt", f"{self.errors} of {self.packets} packets could not be decoded, at most {share:.0%}{stopped}"
+                "corrupt", f"{errors} of {self.packets} packets could not be decoded, at most {share:.0%}{stopped}"
             )
-        if self.errors and short_s > max(0.2, share * (self.claimed_s or 0.0)):
+        if errors and short_s > max(0.2, share * promised_s):
             raise DecodeFailure("corrupt", f"{short_s:.1f} s lost, {decoded_s:.1f} s left")
         if self.samples == 0:
             reason = "no-samples" if _begins_like_audio(self._path) else "not-audio"
@@ -132,7 +144,7 @@ class AudioSource:
             channels=self.channels,
             codec=self.codec,
             container=self.container_name,
-            decode_errors=self.errors + self.foreign_frames,
+            decode_errors=errors + self.foreign_frames,
             tags=tuple(self.tags.items()),
         )
 
@@ -154,6 +166,8 @@ class AudioSource:
                 raise DecodeFailure("format-changed", f"another stream begins after {self.samples} samples") from error
             if packet is None:
                 break
+            if self._sound_end is not None and packet.pos is not None and packet.pos >= self._sound_end:
+                continue
             failed_reads, self._stopped = 0, ""
             self.packets += 1
             try:
@@ -161,12 +175,18 @@ class AudioSource:
             except av.error.EOFError:
                 break
             except (av.error.FFmpegError, ValueError):
-                self.errors += 1
+                self.errors += not self._complete
+
+    @property
+    def _complete(self) -> bool:
+        """Whether all is there that the header counts: what follows was put behind the sound."""
+        return bool(self.promise.counted_s) and self.samples >= (self.promise.counted_s or 0.0) * self.sample_rate_hz
 
     def _queued(self, fifo: av.AudioFifo, frame: av.AudioFrame) -> bool:
         if not self.sample_rate_hz:
             self._begin(frame)
-        self._note_hole(frame)
+        if self._holes is not None and frame.pts is not None:
+            self._holes.note(float(frame.pts * frame.time_base) - self.samples / self.sample_rate_hz)
         frame.pts = None
         # AudioFifo takes frames of other layouts without a word, and then reads beyond their planes.
         if (
@@ -190,19 +210,6 @@ class AudioSource:
             )
         self._format = frame.format.name
         self._dtype = _DTYPES[frame.format.name.removesuffix("p")]
-        self._tick_s = float(frame.time_base)
-        self._expected_s = frame.pts * self._tick_s if frame.pts is not None else 0.0
-
-    def _note_hole(self, frame: av.AudioFrame) -> None:
-        if not self._stamps_tell_holes:
-            return
-        if frame.pts is not None:
-            at_s = frame.pts * self._tick_s
-            if at_s - self._expected_s > 0.05:
-                self.missing_s += at_s - self._expected_s
-                self.errors += 1
-            self._expected_s = at_s
-        self._expected_s += frame.samples / self.sample_rate_hz
 
     def _block(self, fifo: av.AudioFifo, samples: int) -> Block:
         """Views of FFmpeg's own buffer, which live as long as they are held; no copy."""
@@ -212,6 +219,35 @@ class AudioSource:
         if frame.format.is_planar:
             return [plane_T[:samples] for plane_T in planes]
         return list(planes[0][: samples * self.channels].reshape(samples, self.channels).T)
+
+
+class Holes:
+    """Leaps of the time stamps ahead of the samples, less those that later stamps take back.
+
+    A lead is a frame's time stamp less the time of the samples before it. Lost data raises it for good; stamps that
+    jitter, or that a clock of its own has made, bring it back.
+    """
+
+    def __init__(self) -> None:
+        self._leaps: list[tuple[float, float]] = []
+        """Lead before and after each leap that still stands."""
+        self._lead_s: float | None = None
+        self._jitter_s = 0.0
+        """The largest leap that was taken back; no smaller one means anything at the end either."""
+
+    def note(self, lead_s: float) -> None:
+        """The next frame's lead."""
+        while self._leaps and lead_s < sum(self._leaps[-1]) / 2:
+            before, after = self._leaps.pop()
+            self._jitter_s = max(self._jitter_s, 1.1 * (after - before))
+        if self._lead_s is not None and lead_s - self._lead_s > _HOLE_S:
+            self._leaps.append((self._lead_s, lead_s))
+        self._lead_s = lead_s
+
+    def lost_s(self) -> list[float]:
+        """The length of each hole that stayed."""
+        leaps = (after - before for before, after in self._leaps)
+        return [leap_s for leap_s in leaps if leap_s > self._jitter_s]
 
 
 def to_float(samples_T: NDArray[Any]) -> NDArray[np.float32]:
@@ -226,20 +262,28 @@ def to_float(samples_T: NDArray[Any]) -> NDArray[np.float32]:
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[av.container.InputContainer]:
     options = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+    spliced = None
     try:
+        spliced = mended(path)
         # The prefix keeps a name such as `concat:a.mp3` or `12:30.mp3` from being read as a protocol.
-        container = av.open("file:" + str(Path(path).absolute()), options=options, **_LENIENT_TAGS)
+        container = av.open(spliced or "file:" + str(Path(path).absolute()), options=options, **_LENIENT_TAGS)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise DecodeFailure("unreadable", _explain(error), stage="read") from error
     except av.error.FFmpegError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
             raise OSError(error.errno, error.strerror) from error
         raise _not_openable(path, error) from error
-    with container:
+    with container, spliced or contextlib.nullcontext():
         yield container
 
 
 def _not_openable(path: str, error: Exception) -> DecodeFailure:
+    with open(path, "rb") as file:
+        extent = read_extent(file)
+    if extent is not None and extent.cut:
+        return DecodeFailure(
+            "truncated", f"{extent.there:,} of {extent.promised:,} bytes of sound are there, and no header behind them"
+        )
     if _begins_like_audio(path):
         return DecodeFailure("corrupt", f"its header cannot be read: {_explain(error)}")
     return DecodeFailure("not-audio", f"no known audio container: {_explain(error)}")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.audio.cut import Placement, clip_samples, place_clips
 from pipeline.audio.decode import AudioSource, Block, to_float
-from pipeline.audio.quality import ChannelMeter, judge, measure, mix_to_mono
+from pipeline.audio.quality import ChannelMeter, judge, judge_mix, measure, mix_to_mono
 from pipeline.config import ClipsConfig
 from pipeline.records import LeftOut, Quality, SourceInfo
 
@@ -80,7 +80,7 @@ def _pieces(
         mono_T[place.samples :] = 0
         heard_T = mono_T[: place.samples]
         quality = measure(heard_T, meter, rate, silence_dbfs=config.quality.silence_dbfs)
-        fault = judge(heard_T, quality, config.quality)
+        fault = judge_mix(heard_T, quality, meter, config.quality) or judge(heard_T, quality, config.quality)
         if fault:
             yield _left_out(place, rate, *fault)
         else:
@@ -93,7 +93,7 @@ def _pieces(
             )
     if placements.too_short is not None:
         rest = placements.too_short
-        yield _left_out(rest, rate, "too-short", f"{rest.samples / rate:.1f} s of {config.clip_s:g} s")
+        yield _left_out(rest, rate, "too-short", f"{round(rest.samples / rate, 3):g} s of {config.clip_s:g} s")
 
 
 def _left_out(place: Placement, rate: int, reason: str, detail: str) -> LeftOut:

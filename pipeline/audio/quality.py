@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from pipeline.config import QualityConfig
 from pipeline.records import Quality
 
-__all__ = ["FLOOR_DBFS", "FULL_SCALE", "FULL_SCALE_OF_CODEC", "ChannelMeter", "judge", "measure", "mix_to_mono"]
+__all__ = [
+    "FLOOR_DBFS",
+    "FULL_SCALE",
+    "FULL_SCALE_OF_CODEC",
+    "ChannelMeter",
+    "judge",
+    "judge_mix",
+    "measure",
+    "mix_to_mono",
+]
 
 FLOOR_DBFS = -200.0
 """Written in place of minus infinity."""
@@ -25,6 +34,9 @@ FULL_SCALE_OF_CODEC = {
 """The largest positive number of codecs that cannot reach `FULL_SCALE`."""
 
 _FRAME_S = 0.05
+_CANCELLED_DB = 30.0
+"""How far the mix lies below the channels' mean level where they cancel. Unlike channels lose 3 dB in stereo, at most
+18 dB in 64 channels."""
 
 
 class ChannelMeter:
@@ -36,8 +48,11 @@ class ChannelMeter:
         """Infinite as soon as one sample is not finite."""
         self.clipped = 0
         """Samples at which any channel is at full scale."""
+        self.energy = 0.0
+        """Sum of squares, the mean over the channels."""
 
     def add(self, channels: list[NDArray[np.float32]]) -> None:
+        self.energy += sum(float(np.dot(channel_T, channel_T)) for channel_T in channels) / len(channels)
         ends = [end for channel_T in channels for end in (float(channel_T.max()), -float(channel_T.min()))]
         peak = max(ends) if all(map(math.isfinite, ends)) else math.inf
         self.peak = max(self.peak, peak)
@@ -75,6 +90,16 @@ def measure(mono_T: NDArray[np.float32], meter: ChannelMeter, sample_rate_hz: in
         clipped_share=round(meter.clipped / len(mono_T), 6),
         silent_share=round(float(silent_F.mean()), 6),
     )
+
+
+def judge_mix(
+    mono_T: NDArray[np.float32], quality: Quality, meter: ChannelMeter, config: QualityConfig
+) -> tuple[str, str] | None:
+    """Whether the channels cancel in the mix: sound that is there and cannot be heard in mono."""
+    channels_dbfs = _decibel(meter.energy / len(mono_T)) if math.isfinite(quality.peak) else FLOOR_DBFS
+    if channels_dbfs <= config.silence_dbfs or channels_dbfs - quality.rms_dbfs < _CANCELLED_DB:
+        return None
+    return "out-of-phase", f"channels at {channels_dbfs:.1f} dBFS cancel to {quality.rms_dbfs:.1f} dBFS in the mono mix"
 
 
 def judge(mono_T: NDArray[np.float32], quality: Quality, config: QualityConfig) -> tuple[str, str] | None:

@@ -150,7 +150,21 @@ def test_a_truncated_file_is_named_so_wherever_its_header_tells(tmp_path: Path, 
     assert claimed_s == pytest.approx(12, abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["mp3-no-header", "adts", "ogg", "opus"])
+@pytest.mark.parametrize("name", ["ogg", "opus"])
+def test_an_ogg_stream_without_its_last_page_is_truncated(tmp_path: Path, name: str) -> None:
+    rate = FORMATS[name].rates_hz[0]
+    path = write_audio(tmp_path / f"a.{FORMATS[name].suffix}", chord(12, rate), rate, name)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    reason, detail = failure(path)
+    assert (reason, detail.partition(" s, then it ")[2]) == ("truncated", "breaks off: its last page is incomplete")
+    path.write_bytes(whole[: whole.rindex(b"OggS")])
+    assert failure(path)[1].endswith("breaks off: its last page is not marked as the end of a stream")
+    path.write_bytes(whole + b"TAG" + bytes(125))
+    assert cut(path)[0].duration_s == pytest.approx(12, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["mp3-no-header", "adts"])
 def test_a_format_that_promises_no_length_is_as_long_as_it_is(tmp_path: Path, name: str) -> None:
     rate = FORMATS[name].rates_hz[0]
     whole = write_audio(tmp_path / f"a.{FORMATS[name].suffix}", chord(12, rate), rate, name)

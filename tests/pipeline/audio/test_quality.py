@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.audio.quality import FULL_SCALE, FULL_SCALE_OF_CODEC, ChannelMeter, judge, measure, mix_to_mono
+from pipeline.audio.quality import FULL_SCALE, FULL_SCALE_OF_CODEC, ChannelMeter, judge, judge_mix, measure, mix_to_mono
 from pipeline.config import QualityConfig
 from pipeline.records import Quality
 from tests.audio_files import tone
@@ -52,6 +52,24 @@ def test_peak_and_clipping_are_seen_in_one_channel_that_the_mix_hides() -> None:
     assert quality.peak == 1.0
     assert quality.clipped_share == 800 / RATE
     assert quality.rms_dbfs == -200
+
+
+def test_channels_that_cancel_are_out_of_phase_and_silence_is_silent() -> None:
+    noise_CT = np.random.default_rng(0).normal(0, 0.1, (2, RATE)).astype(np.float32)
+
+    def said(audio_CT: NDArray[np.float32]) -> str | None:
+        mono_T, meter = audio_CT.mean(axis=0), ChannelMeter()
+        meter.add(list(audio_CT))
+        quality = measure(mono_T, meter, RATE, silence_dbfs=-60)
+        found = judge_mix(mono_T, quality, meter, QualityConfig())
+        return found and " ".join(found)
+
+    opposite_CT = np.stack([noise_CT[0], -noise_CT[0]])
+    assert said(opposite_CT) == "out-of-phase channels at -20.0 dBFS cancel to -200.0 dBFS in the mono mix"
+    assert (said(opposite_CT + 1e-3 * noise_CT) or "").startswith("out-of-phase")
+    assert said(noise_CT) is said(0 * noise_CT) is said(noise_CT[:1]) is None
+    assert said(np.stack([noise_CT[0], 0 * noise_CT[0]])) is None, "sound on one side only"
+    assert said(1e-4 * opposite_CT) is None, "what cancels was silent before"
 
 
 def test_silent_frames_are_counted() -> None:
