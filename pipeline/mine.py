@@ -64,6 +64,7 @@ def mine_shard(
                 counts["tracks_rejected"] += 1
                 counts.update(f"rejected-track:{reason}" for reason in {r.reason for r in rejects[before:]})
             counts.update(f"{r.level}:{r.reason}" for r in rejects[before:])
+            beat({**counts, "clips": batch.seen})
         before = len(rejects)
         batch.flush()
         counts.update(f"{r.level}:{r.reason}" for r in rejects[before:])

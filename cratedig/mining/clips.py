@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cratedig.options import add_command, add_embedder_options, add_engine_options, engine, warn_of_embedder
 
-__all__ = ["add_parser"]
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from beam_jobs.engine import Engine
+    from cratedig.view import JobView
+    from pipeline.crate.crate import Crate
+
+__all__ = ["add_parser", "add_reject_option", "do_clips", "retry_rejects"]
 
 
 def add_parser(subparsers: Any) -> None:
-    from cratedig.mining.mine import add_reject_option
-
     parser = add_command(
         subparsers,
         "clips",
@@ -27,13 +32,59 @@ def add_parser(subparsers: Any) -> None:
     add_engine_options(parser)
 
 
-def _run(args: argparse.Namespace) -> int:
+def add_reject_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-reject-share",
+        type=float,
+        default=0.2,
+        metavar="X",
+        help="the run fails, and labels nothing, when more of the tracks, or of the clips, were rejected (default: "
+        "0.2); up to 0.5 it also stops early when the first 20 tracks were all rejected for the same reason",
+    )
+    parser.add_argument(
+        "--retry-rejects",
+        action="store_true",
+        help="do the shards with rejected tracks again, after mending the files; labels are made anew",
+    )
+
+
+def retry_rejects(args: argparse.Namespace, crate: Crate) -> None:
+    """What --retry-rejects asks for, and what it did."""
+    if args.retry_rejects:
+        reopened = crate.retry_rejects()
+        print(
+            f"shards with rejected tracks, done again: {len(reopened)}" + ("; labels are removed" if reopened else "")
+        )
+
+
+def do_clips(
+    crate: Crate, embedder: str, device: str, work: Engine, view: JobView, max_reject_share: float
+) -> Counter[str]:
+    """Do the shards of clips that are not done; returns the counts of all.
+
+    Raises TooManyRejects early where the first tracks show that the rest is not worth waiting for.
+    """
     from beam_jobs.clips import ClipsJob
     from beam_jobs.engine import run_job
-    from cratedig.mining.mine import retry_rejects
+    from pipeline.crate.manifest import shard_counts
+    from pipeline.crate.rejects import FirstTracks
+
+    job = ClipsJob(root=crate.storage.url, shard_count=crate.plan.shards, embedder=embedder, device=device)
+    first, show = FirstTracks(crate, max_reject_share), view.watch(job)
+
+    def on_tick(ended: bool) -> None:
+        show(ended)
+        if not ended:
+            first.check()
+
+    run_job(job, work, on_tick)
+    first.check(now=True)
+    return shard_counts(crate)
+
+
+def _run(args: argparse.Namespace) -> int:
     from cratedig.view import JobView
     from pipeline.crate.crate import Crate
-    from pipeline.crate.manifest import shard_counts
     from pipeline.crate.rejects import check_reject_share
 
     crate = Crate.open(args.crate)
@@ -41,9 +92,7 @@ def _run(args: argparse.Namespace) -> int:
     name = args.embedder or crate.embedder_source
     warn_of_embedder(name, args.device)
     with JobView() as view:
-        job = ClipsJob(root=args.crate, shard_count=crate.plan.shards, embedder=name, device=args.device)
-        run_job(job, engine(args), view.watch(job))
-    counts = shard_counts(crate)
+        counts = do_clips(crate, name, args.device, engine(args), view, args.max_reject_share)
     print(f"{counts['clips']} clips of {counts['tracks']} tracks in {args.crate}; next: cratedig label {args.crate}")
     check_reject_share(counts, args.max_reject_share)
     return 0

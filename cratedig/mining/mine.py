@@ -6,6 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
+from cratedig.mining.clips import add_reject_option, do_clips, retry_rejects
 from cratedig.options import (
     add_clip_options,
     add_command,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from pipeline.crate.crate import Crate
 
-__all__ = ["add_parser", "add_reject_option", "finish", "mine", "retry_rejects"]
+__all__ = ["add_parser", "finish", "mine"]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -53,30 +54,6 @@ def add_parser(subparsers: Any) -> None:
     add_engine_options(parser)
 
 
-def add_reject_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--max-reject-share",
-        type=float,
-        default=0.2,
-        metavar="X",
-        help="the run fails at its end when more of the tracks, or of the clips, were rejected (default: 0.2)",
-    )
-    parser.add_argument(
-        "--retry-rejects",
-        action="store_true",
-        help="do the shards with rejected tracks again, after mending the files; labels are made anew",
-    )
-
-
-def retry_rejects(args: argparse.Namespace, crate: Crate) -> None:
-    """What --retry-rejects asks for, and what it did."""
-    if args.retry_rejects:
-        reopened = crate.retry_rejects()
-        print(
-            f"shards with rejected tracks, done again: {len(reopened)}" + ("; labels are removed" if reopened else "")
-        )
-
-
 def _run(args: argparse.Namespace) -> int:
     return mine(args)
 
@@ -93,6 +70,7 @@ def mine(args: argparse.Namespace) -> int:
         return 0
     from beam_jobs.labels import check_labels, label_crate
     from pipeline.crate.rejects import check_reject_share
+    from pipeline.errors import TooManyRejects
 
     # What cannot work is said before anything is written.
     check_labels(label_keywords["profile"], label_keywords["vocabularies"], label_keywords["k"])
@@ -101,16 +79,15 @@ def mine(args: argparse.Namespace) -> int:
     warn_of_embedder(args.embedder, args.device)
     crate = open_plan(args, config)
     retry_rejects(args, crate)
-    from beam_jobs.clips import ClipsJob
-    from beam_jobs.engine import run_job
     from cratedig.view import JobView
-    from pipeline.crate.manifest import shard_counts
 
     with work, JobView() as view:
-        job = ClipsJob(
-            root=crate.storage.url, shard_count=crate.plan.shards, embedder=args.embedder, device=args.device
-        )
-        run_job(job, work, view.watch(job))
+        counts = do_clips(crate, args.embedder, args.device, work, view, args.max_reject_share)
+        try:
+            check_reject_share(counts, args.max_reject_share)
+        except TooManyRejects:
+            finish(crate, report=False)
+            raise
         run = label_crate(
             crate,
             **label_keywords,
@@ -121,9 +98,7 @@ def mine(args: argparse.Namespace) -> int:
             note=view.say,
         )
     finish(crate, report=not args.no_report, run=run.name)
-    counts = shard_counts(crate)
     print(f"done in {time.monotonic() - started:.0f} s: {crate.storage.url}")
-    check_reject_share(counts, args.max_reject_share)
     return 0
 
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
+from pipeline.crate.crate import CLIPS, Crate
+from pipeline.crate.shards import read_marker
 from pipeline.errors import BadInput, TooManyRejects
+from pipeline.parquet import read_table
 
-__all__ = ["check_reject_share", "reject_shares"]
+__all__ = ["FIRST_TRACKS", "FirstTracks", "check_reject_share", "reject_shares"]
+
+FIRST_TRACKS = 20
+"""In the order of the plan, which is by hash and so a sample of the input."""
+_LOOK_EVERY_S = 1.0
 
 _EXPECTED = ("clip:too-short",)
 """What is left at the end of nearly every track is no failure."""
@@ -34,7 +42,54 @@ def check_reject_share(counts: Mapping[str, int], limit: float) -> None:
             }
             said = ", ".join(f"{name} {n}" for name, n in sorted(reasons.items(), key=lambda kv: (-kv[1], kv[0])))
             raise TooManyRejects(
-                f"{share:.0%} of the {what} were rejected ({said}), more than the {limit:.0%} allowed; look at the "
-                "report and rejects/, then mend the input and run again with --retry-rejects, or allow more with "
+                f"{share:.0%} of the {what} were rejected ({said}), more than the {limit:.0%} allowed; look at "
+                "rejects/, then mend the input and run again with --retry-rejects, or allow more with "
                 "--max-reject-share"
             )
+
+
+class FirstTracks:
+    """Whether the first tracks of a plan were all rejected for one reason: then the rest need not be waited for.
+
+    limit: the share that the run allows. One that allows more than half is asked for by somebody who knows.
+    """
+
+    def __init__(self, crate: Crate, limit: float) -> None:
+        self._crate = crate
+        self._decided = limit > 0.5 or crate.plan.tracks < FIRST_TRACKS
+        self._shard, self._tracks, self._next_look = 0, 0, 0.0
+        self._reasons: set[str] | None = None
+
+    def check(self, *, now: bool = False) -> None:
+        """Look at the shards that are done, at most once a second; raises TooManyRejects when the first tracks are.
+
+        The answer depends on the input alone: whole shards in the plan's order, until they hold FIRST_TRACKS tracks.
+        """
+        if self._decided or (time.monotonic() < self._next_look and not now):
+            return
+        self._next_look = time.monotonic() + _LOOK_EVERY_S
+        while not self._decided and self._crate.clips_done(self._shard):
+            marker = read_marker(self._crate.storage, CLIPS, self._shard, self._crate.plan.shards)
+            counts: Mapping[str, int] = marker["counts"] if marker else {}
+            tracks = counts.get("tracks", 0)
+            reasons = {
+                name.partition(":")[2]
+                for name, count in counts.items()
+                if name.startswith("rejected-track:") and count == tracks
+            }
+            self._reasons = reasons if self._reasons is None else self._reasons & reasons
+            self._shard, self._tracks = self._shard + 1, self._tracks + tracks
+            if not self._reasons or counts.get("tracks_rejected", 0) < tracks:
+                self._decided = True
+            elif self._tracks >= FIRST_TRACKS:
+                raise TooManyRejects(self._words(sorted(self._reasons)[0]))
+
+    def _words(self, reason: str) -> str:
+        with self._crate.storage.open(self._crate.rejects_part(0)) as file:
+            rows = read_table(file, columns=["key", "reason", "detail"]).to_pylist()
+        example = next(row for row in rows if row["reason"] == reason)
+        return (
+            f"the first {self._tracks} of {self._crate.plan.tracks:,} tracks were all rejected for the same reason, "
+            f"{reason} ({example['key']}: {example['detail']}); stopped there. Mend the input and run again with "
+            "--retry-rejects, or go on all the same with --max-reject-share above 0.5"
+        )

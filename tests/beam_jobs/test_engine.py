@@ -73,6 +73,19 @@ def test_workers_that_cannot_start_say_why(tmp_path: Path) -> None:
         run_job(CountingJob(root=str(tmp_path), fail_open=OSError), Engine(workers=1, attempts=2))
 
 
+def test_who_watches_may_stop_the_run(tmp_path: Path) -> None:
+    job = CountingJob(root=str(tmp_path), shard_s=0.3)
+
+    def stop_after_one(ended: bool) -> None:
+        if not ended and len(job.todo()) < job.shard_count:
+            raise BadInput("this will never come to anything")
+
+    with pytest.raises(BadInput, match="never come to anything"):
+        run_job(job, Engine(workers=1), stop_after_one)
+    assert 0 < len(job.todo()) < job.shard_count
+    assert not (tmp_path / ".progress").exists()
+
+
 def test_what_is_installed_is_not_tried_again(tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match=r"^ImportError: the model is asleep.*Installed: python 3\.\d+.*, av \d+"):
         run_job(CountingJob(root=str(tmp_path), fail_open=ImportError), Engine(workers=1, attempts=1000))

@@ -64,6 +64,28 @@ def test_mine_from_files_to_page_and_again(tmp_path: Path, tiny_clap: Path, musi
     assert "25% of the tracks were rejected (" in one_line_error(strict, code=1)
 
 
+def test_what_is_rejected_as_a_whole_is_stopped_early_and_not_labelled(
+    tmp_path: Path, tiny_clap: Path, vocabularies: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(40):
+        (tmp_path / "in" / f"{number}.mp3").write_text("this is no music " * 200)
+    labels = [f"--vocab=llm_lf={vocabularies}/long.parquet", f"--vocab=rater_sf={vocabularies}/short.parquet"]
+    command = ["mine", tmp_path / "in", "--out", tmp_path / "crate", "--embedder", tiny_clap, *labels]
+    command += ["--device=cpu", "--workers=1", "--tracks-per-shard=2"]
+    for _ in range(2):
+        said = one_line_error(run(*command), code=1)
+        assert "the first 20 of 40 tracks were all rejected for the same reason, not-audio (" in said
+        assert "--retry-rejects" in said
+    assert len(list((tmp_path / "crate").glob("clips/*.done.json"))) >= 10
+
+    regardless = run(*command, "--max-reject-share=0.9")
+    assert "100% of the tracks were rejected (not-audio 40)" in one_line_error(regardless, code=1)
+    assert "tracks: 40 planned = 0 written + 40 rejected" in regardless.stdout
+    assert not (tmp_path / "crate" / "labels").exists()
+    assert not (tmp_path / "crate" / "candidates").exists()
+
+
 def test_a_dry_run_estimates_and_writes_nothing(tmp_path: Path, music: Path, tiny_clap: Path) -> None:
     done = run("plan", music, "--dry-run", "--clip-seconds=2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
