@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pipeline.audio.claims import Promise, is_film, read_promise
 from pipeline.audio.extents import read_extent
 from pipeline.audio.mended import mended
+from pipeline.audio.probe import HEAD_BYTES, begins_like_audio
 from pipeline.audio.quality import FULL_SCALE, FULL_SCALE_OF_CODEC
 from pipeline.audio.tags import read_tags
 from pipeline.audio.trailing import sound_end
@@ -44,21 +45,6 @@ _DEMUXERS = (
     "dsf,tak,voc"
 )
 """Containers of audio only: a playlist or a subtitle file in a music folder must not make FFmpeg open other files."""
-_MAGIC = (
-    b"RIFF",
-    b"RF64",
-    b"BW64",
-    b"riff",
-    b"fLaC",
-    b"OggS",
-    b"FORM",
-    b"ID3",
-    b"caff",
-    b"wvpk",
-    b".snd",
-    b"MAC ",
-    b"\x1aE\xdf\xa3",
-)
 
 
 class AudioSource:
@@ -136,7 +122,7 @@ class AudioSource:
         if errors and short_s > max(0.2, share * promised_s):
             raise DecodeFailure("corrupt", f"{short_s:.1f} s lost, {decoded_s:.1f} s left")
         if self.samples == 0:
-            reason = "no-samples" if _begins_like_audio(self._path) else "not-audio"
+            reason = "no-samples" if begins_like_audio(_head(self._path)) else "not-audio"
             raise DecodeFailure(reason, f"{self.packets} packets gave no audio")
         return SourceInfo(
             duration_s=decoded_s,
@@ -284,16 +270,14 @@ def _not_openable(path: str, error: Exception) -> DecodeFailure:
         return DecodeFailure(
             "truncated", f"{extent.there:,} of {extent.promised:,} bytes of sound are there, and no header behind them"
         )
-    if _begins_like_audio(path):
+    if begins_like_audio(_head(path)):
         return DecodeFailure("corrupt", f"its header cannot be read: {_explain(error)}")
     return DecodeFailure("not-audio", f"no known audio container: {_explain(error)}")
 
 
-def _begins_like_audio(path: str) -> bool:
-    """A file that does is damaged where it gives nothing; any other never was audio."""
+def _head(path: str) -> bytes:
     with open(path, "rb") as file:
-        head = file.read(16)
-    return head.startswith(_MAGIC) or head[4:8] == b"ftyp" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
+        return file.read(HEAD_BYTES)
 
 
 def _first_audio(container: av.container.InputContainer) -> Any:
