@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ def open_plan(args: argparse.Namespace, config: ClipsConfig) -> Crate:
     """List the input and begin its crate, or take up the one that was begun."""
     from labeling.embedders.by_name import embedder_card
     from pipeline.crate.crate import Crate
+    from pipeline.installation import deciding_versions
     from pipeline.source.listing import list_input
 
     listing = list_input(args.input)
@@ -62,6 +64,9 @@ def open_plan(args: argparse.Namespace, config: ClipsConfig) -> Crate:
         args.out, listing, config, card, embedder_source=source, tracks_per_shard=args.tracks_per_shard
     )
     _print_listing(listing, crate.plan.shards)
+    now, then = deciding_versions(), crate.made_with
+    if others := [f"{name} {old}, now {now.get(name, 'none')}" for name, old in then.items() if now.get(name) != old]:
+        print(f"warning: begun with {'; '.join(others)}: what is made now may have other last bits", file=sys.stderr)
     return crate
 
 

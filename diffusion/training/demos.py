@@ -8,6 +8,7 @@ can be heard.
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -129,8 +130,10 @@ def griffin_lim(mel: NDArray[np.float32], stage: StageConfig, iterations: int = 
     power = 10 ** (decibels / 10) * window_sum**2
     spread = np.linalg.pinv(mel_filters(config)) @ power
     magnitude = np.sqrt(np.maximum(spread, 1e-12)).astype(np.float32)
+    # From librosa 1.0 on the seed is called `rng`.
+    seed = {"rng" if "rng" in inspect.signature(librosa.griffinlim).parameters else "random_state": 0}
     audio: NDArray[np.float32] = librosa.griffinlim(
         magnitude, n_iter=iterations, hop_length=config.hop, win_length=config.window, n_fft=config.fft,
-        length=frames * config.hop, random_state=0,
+        length=frames * config.hop, **seed,
     )  # fmt: skip
     return audio.astype(np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.shards import is_done, marker_name, part_name, read_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash
+from pipeline.installation import deciding_versions
 from pipeline.records import EmbedderCard
 from pipeline.source.listing import Listing
 from pipeline.storage import Storage
@@ -39,6 +40,8 @@ class Crate:
     """Where the input was, and what of it was no track; for people, not for identity."""
     embedder_source: str
     """Name or path that the embedder was loaded by; its hash is what counts."""
+    made_with: Mapping[str, str] = field(default_factory=deciding_versions)
+    """Library -> version at the crate's beginning; another set may give its clips other last bits."""
 
     @property
     def clips_hash(self) -> str:
@@ -129,9 +132,10 @@ class Crate:
             embedder_source=embedder_source,
         )
         if storage.exists(_HEADER):
-            _refuse_other(cls.open(root), crate)
+            begun = cls.open(root)
+            _refuse_other(begun, crate)
             write_plan(storage, listing, shards)  # the same tracks may lie elsewhere now
-            return crate
+            return replace(crate, made_with=begun.made_with)
         if names := [name for name in storage.list("") if not name.startswith(".")]:
             raise BadInput(
                 f"{storage.url} is not empty and no crate (it holds {names[0]!r}); give --out a new or empty folder"
@@ -164,6 +168,7 @@ class Crate:
                 plan=PlanSummary(**header["plan"]),
                 listed=header["listed"],
                 embedder_source=str(header["embedder_source"]),
+                made_with=header.get("made_with", {}),
             )
         except (BadInput, KeyError, TypeError, ValidationError) as error:
             raise CrateMismatch(
@@ -179,6 +184,7 @@ class Crate:
             "plan": {"tracks": self.plan.tracks, "shards": self.plan.shards, "hash": self.plan.hash},
             "listed": dict(self.listed),
             "embedder_source": self.embedder_source,
+            "made_with": dict(self.made_with),
         }
 
 

@@ -6,11 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import pytest
 
 from cratedig.main import build_parser, main
+from pipeline.crate.crate import Crate
+from pipeline.crate.seals import write_sealed
+from tests.audio_files import tone, write_audio
 from tests.crates import write_music
 
 pytestmark = pytest.mark.slow
@@ -84,6 +89,21 @@ def test_what_is_rejected_as_a_whole_is_stopped_early_and_not_labelled(
     assert "tracks: 40 planned = 0 written + 40 rejected" in regardless.stdout
     assert not (tmp_path / "crate" / "labels").exists()
     assert not (tmp_path / "crate" / "candidates").exists()
+
+
+def test_a_crate_knows_what_it_was_made_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    write_audio(tmp_path / "in" / "a.wav", tone(2, 8_000), 8_000, "wav-s16")
+    command = ["plan", str(tmp_path / "in"), "--out", str(tmp_path / "crate")]
+    assert main(command) == 0
+    crate = Crate.open(tmp_path / "crate")
+    assert crate.made_with["av"] == av.__version__
+    assert main(command) == 0
+    assert "warning" not in capsys.readouterr().err
+    write_sealed(crate.storage, "crate.json", replace(crate, made_with={**crate.made_with, "av": "14.2.0"})._header())
+    assert main(command) == 0
+    assert f"warning: begun with av 14.2.0, now {av.__version__}: " in capsys.readouterr().err
+    assert Crate.open(tmp_path / "crate").made_with["av"] == "14.2.0"
 
 
 def test_a_dry_run_estimates_and_writes_nothing(tmp_path: Path, music: Path, tiny_clap: Path) -> None:
