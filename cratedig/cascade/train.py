@@ -145,20 +145,20 @@ def _changed(config: Any, args: argparse.Namespace) -> Any:
         raise BadInput(f"{where or 'settings'}: {first['msg']}") from error
 
 
-def _crate(text: str) -> tuple[Path, float]:
+def _crate(text: str) -> tuple[str, float]:
     """`CRATE` or `CRATE=WEIGHT`."""
     from pipeline.errors import BadInput
 
     path, equals, weight = text.rpartition("=")
     if not equals:
-        return Path(text), 1.0
+        return text, 1.0
     try:
         value = float(weight)
     except ValueError:
-        return Path(text), 1.0  # a folder with an equals sign in its name
+        return text, 1.0  # a folder with an equals sign in its name
     if value <= 0:
         raise BadInput(f"--crate {text}: the weight must be above 0")
-    return Path(path), value
+    return path, value
 
 
 def _quiet() -> None:

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from diffusion.data.crate_data import CrateClips, Group, Rows
 from diffusion.data.example import Example, make_example
-from diffusion.data.order import EpochOrder, Mixture
+from diffusion.data.order import EpochOrder, Mixture, lane_count
 from diffusion.model.config import StageConfig
 
 __all__ = ["ClipLoader", "ClipSource", "one_ahead"]
@@ -46,15 +46,17 @@ class ClipLoader:
         window: int = 16,
         threads: int = 8,
         prefetch: int = 4,
+        ranks: int = 1,
     ) -> None:
+        """`window`: row groups that are mixed, all ranks together; of those a rank holds its share in memory."""
         self._sources, self._stage = tuple(sources), stage
         self._seed, self._text_drop = seed, text_drop
-        orders = [
-            EpochOrder([len(part.kept) for part in source.rows.parts], window=window, seed=seed) for source in sources
-        ]
-        self.order = Mixture(orders, [source.weight for source in sources], seed=seed)
+        rows = [[len(part.kept) for part in source.rows.parts] for source in sources]
+        lanes = lane_count(max(map(len, rows)), window=window, ranks=ranks)
+        orders = [EpochOrder(part_rows, lanes=lanes, seed=seed) for part_rows in rows]
+        self.order = Mixture(orders, [source.weight for source in sources], lanes=lanes, seed=seed)
         self._threads, self._prefetch = threads, prefetch
-        self._groups = _Groups(self._sources, keep=2 * window * len(sources))
+        self._groups = _Groups(self._sources, keep=(2 * lanes // ranks + prefetch) * len(sources))
 
     def example(self, position: int) -> Example:
         """The same whenever and wherever it is asked for."""

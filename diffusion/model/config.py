@@ -213,7 +213,7 @@ class TrainConfig(_Frozen):
     gradient_clip: float = Field(default=1.0, gt=0)
     """Norm; not given in the paper."""
     ema_decay: float = Field(default=0.9999, ge=0, lt=1)
-    ema_warmup: bool = False
+    ema_warmup: bool = True
     """Decay min(ema_decay, (1 + n) / (10 + n)) after n updates: for runs much shorter than 1 / (1 - decay)."""
     text_drop: float = Field(default=0.1, ge=0, le=1)
     precision: Literal["fp32", "bf16"] = "bf16"
@@ -231,7 +231,8 @@ class TrainConfig(_Frozen):
     demo_clips: int = Field(default=2, ge=1)
     log_every: int = Field(default=50, ge=1)
     window_row_groups: int = Field(default=16, ge=1)
-    """Row groups of about 100 clips whose clips are shuffled together."""
+    """Row groups of about 100 clips that are mixed with each other, all ranks together; more ranks than these mix as
+    many as they are."""
     loader_threads: int = Field(default=8, ge=1)
     prefetch_batches: int = Field(default=4, ge=1)
 

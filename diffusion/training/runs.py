@@ -85,7 +85,6 @@ def tiny(stage: StageName) -> TrainConfig:
         # A caption tells nine tracks apart: a stage that refines would learn them by heart and miss the music.
         text_drop=0.5 if stage == "waveform-cascader" else 0.1,
         ema_decay=0.99,
-        ema_warmup=True,
         precision="fp32",
         holdout_share=0.37,  # five of the demo's 14 tracks: three for validation, two for test
         checkpoint_every=300,

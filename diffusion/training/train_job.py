@@ -36,7 +36,8 @@ _HELD_OUT_SEED = 1
 class CrateUse:
     """A crate to train on."""
 
-    path: Path
+    path: Path | str
+    """A folder, or any fsspec URL."""
     weight: float = 1.0
     labels: str | None = None
 
@@ -91,6 +92,7 @@ def open_data(
         "window": config.window_row_groups,
         "threads": config.loader_threads,
         "prefetch": config.prefetch_batches,
+        "ranks": int(os.environ.get("WORLD_SIZE", "1")),
     }
     return TrainData(
         train=ClipLoader(train, stage, seed=config.seed, text_drop=config.text_drop, **options),

@@ -41,13 +41,12 @@ _PATIENCE = timedelta(hours=2)
 def step_positions(step: int, config: TrainConfig, rank: int, world: int) -> list[list[int]]:
     """The stream positions that this rank takes at a step, one list for each accumulated batch.
 
-    All ranks together take [step x G, (step + 1) x G): the same clips whatever the number of ranks.
+    All ranks together take [step x G, (step + 1) x G): the same clips whatever the number of ranks. A rank takes
+    every world-th of them, which are those of its lanes (`diffusion.data.order`).
     """
-    together = config.device_batch * world
-    return [
-        list(range(start + rank * config.device_batch, start + (rank + 1) * config.device_batch))
-        for start in range(step * config.global_batch, (step + 1) * config.global_batch, together)
-    ]
+    first = step * config.global_batch
+    mine = range(first + (rank - first) % world, first + config.global_batch, world)
+    return [list(mine[i : i + config.device_batch]) for i in range(0, len(mine), config.device_batch)]
 
 
 def loss_of(model: Callable[..., Tensor], batch: Batch, config: StageConfig, *, of_noise: bool = False) -> Tensor:
@@ -120,6 +119,8 @@ class Trainer:
                 f"a global batch of {config.global_batch} cannot be shared by {world} processes of device batch "
                 f"{config.device_batch}; make it a multiple of {config.device_batch * world}"
             )
+        if loader.order.lanes % world:
+            raise RunFailed(f"the data was dealt into {loader.order.lanes} lanes, {world} processes cannot share them")
         self.accelerator.gradient_accumulation_steps = config.global_batch // (config.device_batch * world)
         torch.manual_seed(config.seed)
         model = UNet(self.stage.unet, gradient_checkpointing=config.gradient_checkpointing)

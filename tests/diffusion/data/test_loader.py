@@ -133,6 +133,6 @@ def test_two_crates_are_mixed_by_weight(crate, tmp_path):
         clips = CrateClips(path, [16_000], text=False)
         sources.append(ClipSource(clips, clips.split(0.0).train, weight))
     mixed = ClipLoader(sources, stage, seed=0, text_drop=0.0)
-    places = [mixed.order.locate(i).source for i in range(4096)]
-    assert places.count(0) == 3072
+    places = [mixed.order.locate(i).source for i in range(4096 * mixed.order.lanes)]
+    assert places.count(0) == 3072 * mixed.order.lanes
     assert mixed.example(places.index(1)).target.shape == (16_000,)  # 0.8 s and two margins
