@@ -1,4 +1,4 @@
-"""How much of a crate all ranks together read for one pass over it: row groups loaded, as a multiple of those there are.
+"""How often a row group is read in one pass over a crate, by all ranks together.
 
     python -m benchmarks.diffusion_reads --clips 400000 --ranks 1 8 64 256
 
@@ -51,10 +51,8 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=16)
     args = parser.parse_args()
     groups = args.clips // args.group_rows
-    found = {n: loads(args.clips, args.group_rows, n, args.batch, args.window) / groups for n in args.ranks}
-    print(
-        json.dumps({"clips": args.clips, "groups_read_per_group": {n: round(x, 3) for n, x in found.items()}}, indent=1)
-    )
+    found = {n: round(loads(args.clips, args.group_rows, n, args.batch, args.window) / groups, 3) for n in args.ranks}
+    print(json.dumps({"clips": args.clips, "reads_of_a_row_group": found}, indent=1))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ OTHERS = [
     ("python -m benchmarks.diffusion_conditioning --out NEW", "the right class for 20 prompts of two classes"),
     ("python -m benchmarks.diffusion_speed train|generate", "samples/s and TFLOP/s; seconds for clips; wants a GPU"),
     ("python -m benchmarks.diffusion_loader --crate CRATE", "examples a second of the training loader"),
+    ("python -m benchmarks.diffusion_reads", "how often a row group is read an epoch, by 1 to 256 ranks"),
 ]
 
 

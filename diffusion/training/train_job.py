@@ -80,7 +80,7 @@ def open_data(
         )
         if encoder is not None and clips.labels is not None and clips.crate.storage.is_local:
             limit = min(stage.token_limit, encoder.most_tokens or stage.token_limit)
-            folder = sidecar_folder(use.path, clips.labels, encoder.card, limit)
+            folder = sidecar_folder(Path(use.path), clips.labels, encoder.card, limit)
             if encode_text and not (folder / "sidecar.json").is_file() and _rank() == 0:
                 count = write_sidecar(folder, _texts(clips, encoder, limit), encoder, limit)
                 say(f"encoded {count} texts of {use.path} with {encoder.card.name} into {folder}")
