@@ -23,6 +23,7 @@ _COMMANDS = (
     "mining.verify",
     "mining.report",
     "mining.demo",
+    "exporting.export",
     "captions.vocab",
     "captions.embedder",
     "cascade.models",

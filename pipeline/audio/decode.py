@@ -57,6 +57,8 @@ class AudioSource:
         self.codec = ""
         self.sample_rate_hz = 0
         self.channels = 0
+        self.places: tuple[str, ...] = ()
+        """FFmpeg's name of each channel's loudspeaker: FL, FR, FC, LFE, BL, ..."""
         self.samples = 0
         self.packets = 0
         self.errors = 0
@@ -194,6 +196,7 @@ class AudioSource:
                 f"{self.channels} channels at {self.sample_rate_hz} Hz; "
                 f"up to {_MAX_CHANNELS} at {_RATES_HZ[0]} to {_RATES_HZ[-1]} Hz can be used",
             )
+        self.places = tuple(channel.name for channel in frame.layout.channels)
         self._format = frame.format.name
         self._dtype = _DTYPES[frame.format.name.removesuffix("p")]
 

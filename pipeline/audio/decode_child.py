@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio.decode_wire import SharedSamples, Wire
-from pipeline.audio.pieces import Piece, cut_track
+from pipeline.audio.pieces import Piece, cut_excerpts, cut_track
 from pipeline.config import ClipsConfig
 from pipeline.errors import DecodeFailure
 from pipeline.installation import explain_fault, is_fault
@@ -47,7 +47,7 @@ def main(fd: int, guard_pid: int) -> None:
     slots = _Slots(wire)
     wire.send(_short_of_memory() or {"kind": "ready"})
     while request := wire.receive():
-        if request[0]["kind"] == "cut":  # what else comes here is about slots of the last track
+        if request[0]["kind"] in ("cut", "excerpts"):  # what else comes here is about slots of the last track
             session = _Session(wire, slots)
             session.serve(request[0])
             session.judge_memory()
@@ -93,6 +93,10 @@ class _Slots:
         self._known.add(slot)
 
 
+def _path(request: dict[str, Any]) -> str:
+    return os.fsdecode(bytes.fromhex(request["path"]))
+
+
 class _Session:
     """One track's conversation."""
 
@@ -108,12 +112,7 @@ class _Session:
         self._sign_every_s = min(0.5, config.track_time_limit_s / 4)
         self._slots.all_free()
         try:
-            info, pieces = cut_track(
-                os.fsdecode(bytes.fromhex(request["path"])), config, alive=self._alive, allocate=self._allocate
-            )
-            self._wire.send({"kind": "source", **asdict(info)})
-            for piece in pieces:
-                self._send(piece, info.sample_rate_hz)
+            (self._cut if request["kind"] == "cut" else self._excerpts)(request, config)
             self._wire.send({"kind": "end"})
         except DecodeFailure as failure:
             self._fail(failure.reason, failure.detail, failure.stage)
@@ -135,6 +134,28 @@ class _Session:
             self._wire.send(fault)
         elif self._out_of_memory:
             self._fail("out-of-memory", "the decoder asked for more memory than one track may have")
+
+    def _cut(self, request: dict[str, Any], config: ClipsConfig) -> None:
+        info, pieces = cut_track(_path(request), config, alive=self._alive, allocate=self._allocate)
+        self._wire.send({"kind": "source", **asdict(info)})
+        for piece in pieces:
+            self._send(piece, info.sample_rate_hz)
+
+    def _excerpts(self, request: dict[str, Any], config: ClipsConfig) -> None:
+        info, found = cut_excerpts(
+            _path(request),
+            config,
+            request["places"],
+            request["channels"],
+            alive=self._alive,
+            allocate=self._allocate,
+        )
+        self._wire.send({"kind": "source", **asdict(info)})
+        for samples_TC in found:
+            slot, self._taken = self._taken, None
+            assert slot is not None
+            message = {"kind": "excerpt", "samples": samples_TC.size, "sample_rate_hz": info.sample_rate_hz}
+            self._slots.hand_over(slot, message)
 
     def _send(self, piece: Piece | LeftOut, sample_rate_hz: int) -> None:
         slot, self._taken = self._taken, None

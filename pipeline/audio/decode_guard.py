@@ -24,7 +24,7 @@ from pipeline.config import ClipsConfig
 from pipeline.errors import DecodeFailure, ProgramFault
 from pipeline.records import CutClip, LeftOut, Quality, SourceInfo
 
-__all__ = ["DecodeFailure", "GuardedDecoder", "resample_clip"]
+__all__ = ["DecodeFailure", "GuardedDecoder", "resample_channels", "resample_clip"]
 
 _START_LIMIT_S = 120.0
 _ATTEMPTS = 2
@@ -77,19 +77,32 @@ class GuardedDecoder:
         A child that dies is given the track a second time, because what killed it may have been the machine (memory,
         an operator) and not the file; clips handed out before are not repeated.
         """
+        return self._begin({"kind": "cut", "path": os.fsencode(local_path).hex()})
+
+    def excerpts(
+        self, local_path: str, places: Sequence[tuple[float, float]], *, channels: int, rate_hz: int
+    ) -> tuple[SourceInfo, Iterator[NDArray[np.float32]]]:
+        """Decode all of a track, then hand out [T, channels] at `rate_hz` of each place, (start_s, duration_s) each.
+
+        See `pipeline.audio.pieces.cut_excerpts` for places and channels; failures are those of `cut`.
+        """
+        request = {"kind": "excerpts", "path": os.fsencode(local_path).hex()}
+        return self._begin({**request, "places": list(places), "channels": channels, "rate_hz": rate_hz})
+
+    def _begin(self, request: dict[str, Any]) -> tuple[SourceInfo, Iterator[Any]]:
         if self._child is not None and self._child.busy:
             self.close()
         self._turn += 1
-        events = self._events(local_path, self._turn)
+        events = self._events(request, self._turn)
         info = next(events)
         assert isinstance(info, SourceInfo)
-        return info, events  # type: ignore[return-value]
+        return info, events
 
-    def _events(self, path: str, turn: int) -> Iterator[SourceInfo | CutClip | LeftOut]:
+    def _events(self, request: dict[str, Any], turn: int) -> Iterator[Any]:
         handed_out = 0
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                for number, event in enumerate(self._attempt(path)):
+                for number, event in enumerate(self._attempt(request)):
                     if number >= handed_out:
                         handed_out = number + 1
                         yield event
@@ -102,23 +115,25 @@ class GuardedDecoder:
                 if attempt == _ATTEMPTS:
                     raise DecodeFailure("decoder-crashed", f"{died}, {_ATTEMPTS} times") from died
 
-    def _attempt(self, path: str) -> Iterator[SourceInfo | CutClip | LeftOut]:
+    def _attempt(self, request: dict[str, Any]) -> Iterator[Any]:
         child = self._ready_child()
         try:
-            yield from self._conversation(child, path)
+            yield from self._conversation(child, request)
         finally:
             if child.busy:  # crashed, hung, or its clips are no longer wanted
                 child.kill()
                 if self._child is child:
                     self._child = None
 
-    def _conversation(self, child: _Child, path: str) -> Iterator[SourceInfo | CutClip | LeftOut]:
-        child.ask({"kind": "cut", "path": os.fsencode(path).hex(), "config": self._config_json})
+    def _conversation(self, child: _Child, request: dict[str, Any]) -> Iterator[Any]:
+        child.ask({**request, "config": self._config_json})
         while True:
             message, fd = self._answer(child)
             kind = message.pop("kind")
             if kind == "clip":
                 yield self._clip(child, message, fd)
+            elif kind == "excerpt":
+                yield self._excerpt(child, message, fd, request["channels"], request["rate_hz"])
             elif kind == "left-out":
                 yield LeftOut(**message)
             elif kind == "source":
@@ -154,6 +169,14 @@ class GuardedDecoder:
             quality=Quality(**message["quality"]),
         )
 
+    def _excerpt(
+        self, child: _Child, message: dict[str, Any], fd: int | None, channels: int, rate_hz: int
+    ) -> NDArray[np.float32]:
+        held_TC = child.samples_in(message["slot"], message["capacity"], fd)[: message["samples"]]
+        out_TC = resample_channels(held_TC.reshape(-1, channels), message["sample_rate_hz"], rate_hz)
+        child.free(message["slot"])
+        return out_TC
+
     def _ready_child(self) -> _Child:
         if self._child is None:
             self._child = _Child()
@@ -167,6 +190,15 @@ def resample_clip(mono_T: NDArray[np.float32], from_hz: int, to_hz: int, samples
         out_T = np.pad(out_T, (0, samples - len(out_T)))
     out_T = out_T[:samples]
     return np.clip(out_T, -1, 1, out=out_T)
+
+
+def resample_channels(samples_TC: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
+    """round(T x to / from) samples of each channel, in [-1, 1]; soxr HQ, or a copy where the rates are equal."""
+    samples = round(len(samples_TC) * to_hz / from_hz)
+    out_TC = samples_TC.copy() if from_hz == to_hz else soxr.resample(samples_TC, from_hz, to_hz, quality="HQ")
+    if len(out_TC) < samples:
+        out_TC = np.pad(out_TC, ((0, samples - len(out_TC)), (0, 0)))
+    return np.clip(out_TC[:samples], -1, 1)
 
 
 class _ChildDied(Exception):

@@ -1,11 +1,12 @@
-"""A track's pieces: decoded, placed, mixed to mono, judged. Runs in the decoder's own process.
+"""A track's pieces: decoded, placed, mixed to mono, judged; or excerpts of it with their channels, for those who want
+more than a crate's mono. Runs in the decoder's own process.
 
-T samples at the track's own rate.
+T samples at the track's own rate, C channels as wanted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +18,16 @@ from pipeline.audio.quality import ChannelMeter, judge, judge_mix, measure, mix_
 from pipeline.config import ClipsConfig
 from pipeline.records import LeftOut, Quality, SourceInfo
 
-__all__ = ["HELD_BYTES", "HELD_S", "Piece", "cut_track"]
+__all__ = ["HELD_BYTES", "HELD_S", "WHOLE", "Piece", "cut_excerpts", "cut_track", "stereo_weights"]
 
 HELD_S = 600.0
 """A track longer than this, or larger than `HELD_BYTES`, is decoded twice instead of being held: once to learn its
 length and soundness, once for its clips. Memory then depends on the clip length alone."""
 HELD_BYTES = 256 << 20
+
+WHOLE = (0.0, 0.0)
+"""The place of a track from its first sample to its last."""
+_HALF_POWER = float(np.sqrt(0.5))
 
 Allocate = Callable[[int], NDArray[np.float32]]
 
@@ -50,6 +55,14 @@ def cut_track(
 
     `alive` is called with each decoded block; `allocate` gives the memory in which a piece is handed out.
     """
+    source, info, blocks = _decoded_track(path, config, alive)
+    return info, _pieces(blocks, source, config, allocate)
+
+
+def _decoded_track(
+    path: str, config: ClipsConfig, alive: Callable[[], None]
+) -> tuple[AudioSource, SourceInfo, Iterable[Block]]:
+    """The source with its counts, what was found, and its blocks: held in memory, or to be decoded again."""
     source = AudioSource(path, alive)
     held: list[Block] | None = []
     held_bytes = 0
@@ -60,8 +73,7 @@ def cut_track(
         if held is not None:
             held.append(block)
     info = source.check(config.quality)
-    blocks = iter(held) if held is not None else AudioSource(path, alive).blocks()
-    return info, _pieces(blocks, source, config, allocate)
+    return source, info, held if held is not None else AudioSource(path, alive).blocks()
 
 
 def _pieces(
@@ -124,3 +136,81 @@ class _Stream:
             part = [channel_T[here : here + place.samples - done] for channel_T in self._block]
             yield done, part
             done += len(part[0])
+
+
+def cut_excerpts(
+    path: str,
+    config: ClipsConfig,
+    places: Sequence[tuple[float, float]],
+    channels: int,
+    *,
+    alive: Callable[[], None] = lambda: None,
+    allocate: Allocate = lambda samples: np.empty(samples, np.float32),
+) -> tuple[SourceInfo, Iterator[NDArray[np.float32]]]:
+    """Decode all of a track, then hand out [T, C] of each (start_s, duration_s), which rise and do not overlap.
+
+    One channel is the mean of all, as in a crate; two are the front pair with what else there is mixed in, or a mono
+    track twice. Where the track is shorter than a place says, silence fills it.
+    """
+    source, info, blocks = _decoded_track(path, config, alive)
+    return info, _excerpts(blocks, source, places, channels, allocate)
+
+
+def _excerpts(
+    blocks: Iterable[Block],
+    source: AudioSource,
+    places: Sequence[tuple[float, float]],
+    channels: int,
+    allocate: Allocate,
+) -> Iterator[NDArray[np.float32]]:
+    rate = source.sample_rate_hz
+    stream = _Stream(blocks)
+    for start_s, duration_s in places:
+        start = round(start_s * rate)
+        samples = round(duration_s * rate) if duration_s else source.samples - start
+        out_TC = allocate(samples * channels).reshape(samples, channels)
+        here = max(0, min(samples, source.samples - start))
+        for at, block in stream.parts(Placement(index=0, start=start, samples=here)):
+            _mix([to_float(channel_T) for channel_T in block], source.places, out_TC[at : at + len(block[0])])
+        out_TC[here:] = 0
+        yield out_TC
+
+
+def _mix(block: list[NDArray[np.float32]], places: Sequence[str], out_TC: NDArray[np.float32]) -> None:
+    if out_TC.shape[1] == 1:
+        mono_T = np.empty(len(out_TC), np.float32)
+        mix_to_mono(block, mono_T)
+        out_TC[:, 0] = mono_T
+        return
+    for side, weights in enumerate(stereo_weights(places if len(places) == len(block) else [""] * len(block))):
+        out_TC[:, side] = 0
+        for channel_T, weight in zip(block, weights, strict=True):
+            if weight:
+                out_TC[:, side] += np.float32(weight) * channel_T
+
+
+def stereo_weights(places: Sequence[str]) -> tuple[list[float], list[float]]:
+    """How loud each channel is on the left and on the right, never more than full scale in all (ITU-R BS.775).
+
+    A track of one or two channels is taken as it is. Of more: front at 1, centre and surround at half power on their
+    side or on both, the bass effects channel not at all; channels without a known place are on both sides alike.
+    """
+    if len(places) == 1:
+        return [1.0], [1.0]
+    if len(places) == 2:
+        return [1.0, 0.0], [0.0, 1.0]
+    if not {"FL", "FR"} <= set(places):
+        alike = [1.0 / len(places)] * len(places)
+        return alike, alike
+    sides = []
+    for mine in ("L", "R"):
+        row = []
+        for place in places:
+            if place == f"F{mine}":
+                row.append(1.0)
+            elif place.startswith("LFE") or (place[-1:] in "LR" and place[-1:] != mine):
+                row.append(0.0)
+            else:
+                row.append(_HALF_POWER)
+        sides.append([weight / sum(row) for weight in row])
+    return sides[0], sides[1]

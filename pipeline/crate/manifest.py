@@ -11,7 +11,7 @@ from pipeline.crate.seals import write_sealed
 from pipeline.crate.shards import read_marker
 from pipeline.ids import content_hash
 
-__all__ = ["MANIFEST_FILE", "hash_of_content", "shard_counts", "write_manifest"]
+__all__ = ["MANIFEST_FILE", "hash_by_markers", "hash_of_content", "shard_counts", "write_manifest"]
 
 MANIFEST_FILE = "manifest.json"
 
@@ -33,11 +33,7 @@ def hash_of_content(crate: Crate, files: Mapping[str, str]) -> str:
 def write_manifest(crate: Crate) -> dict[str, Any]:
     """Put the markers of all finished shards together. Their word is taken for what the files hold; `verify` hashes
     the files themselves and compares what they come to with `content_hash`."""
-    runs = {run: read_run(crate, run) for run in label_runs(crate)}
-    clips = _files(crate, CLIPS)
-    labels = {run: _files(crate, f"{LABELS}/{run}") for run in runs}
-    hashes = {name: wrote["sha256"] for files in (clips, *labels.values()) for name, wrote in files.items()}
-    hashes |= {name: crate.storage.sha256(name) for name in (f"{LABELS}/{run}/{RUN_FILE}" for run in runs)}
+    clips, labels = _data_files(crate)
     manifest = {
         "format_version": 2,
         "clips_hash": crate.clips_hash,
@@ -45,11 +41,24 @@ def write_manifest(crate: Crate) -> dict[str, Any]:
         "embedder": crate.embedder.as_dict(),
         "totals": dict(sorted(shard_counts(crate).items())),
         "clips": clips,
-        "labels": {run: {**description, "files": labels[run]} for run, description in runs.items()},
-        "content_hash": hash_of_content(crate, hashes),
+        "labels": {run: {**read_run(crate, run), "files": files} for run, files in labels.items()},
+        "content_hash": hash_by_markers(crate),
     }
     write_sealed(crate.storage, MANIFEST_FILE, manifest)
     return manifest
+
+
+def hash_by_markers(crate: Crate) -> str:
+    """`hash_of_content` of what the markers say of the files."""
+    clips, labels = _data_files(crate)
+    hashes = {name: wrote["sha256"] for files in (clips, *labels.values()) for name, wrote in files.items()}
+    hashes |= {name: crate.storage.sha256(name) for name in (f"{LABELS}/{run}/{RUN_FILE}" for run in labels)}
+    return hash_of_content(crate, hashes)
+
+
+def _data_files(crate: Crate) -> tuple[Mapping[str, Any], dict[str, Mapping[str, Any]]]:
+    """Of the clips, and of each label run: name -> sha256 and bytes."""
+    return _files(crate, CLIPS), {run: _files(crate, f"{LABELS}/{run}") for run in label_runs(crate)}
 
 
 def _files(crate: Crate, folder: str) -> Mapping[str, Mapping[str, Any]]:

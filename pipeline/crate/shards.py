@@ -35,10 +35,15 @@ def marker_name(folder: str, index: int, count: int) -> str:
 
 
 class ShardWriter:
-    """Rows to one Parquet file in groups of fixed size; media columns are stored as they are."""
+    """Rows to one Parquet file in groups of fixed size, or smaller where `group_bytes` of media are full before;
+    media columns are stored as they are."""
 
-    def __init__(self, file: HashingFile, schema: pa.Schema, *, media: Iterable[str] = ()) -> None:
-        self._schema = schema
+    def __init__(
+        self, file: HashingFile, schema: pa.Schema, *, media: Iterable[str] = (), group_bytes: int | None = None
+    ) -> None:
+        media = tuple(media)
+        self._schema, self._media = schema, media
+        self._group_bytes, self._held_bytes = group_bytes, 0
         self._rows: list[Mapping[str, Any]] = []
         leaves = [f"{name}.bytes" for name in media]
         plain = [name for name in schema.names if name not in set(media)]
@@ -54,6 +59,11 @@ class ShardWriter:
         self.rows = 0
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        if self._group_bytes is not None:
+            size = sum(len(row[name]["bytes"]) for row in rows for name in self._media)
+            if self._rows and self._held_bytes + size > self._group_bytes:
+                self._flush(len(self._rows))
+            self._held_bytes += size
         self._rows.extend(rows)
         while len(self._rows) >= ROW_GROUP_ROWS:
             self._flush(ROW_GROUP_ROWS)
@@ -65,6 +75,7 @@ class ShardWriter:
 
     def _flush(self, rows: int) -> None:
         batch, self._rows = self._rows[:rows], self._rows[rows:]
+        self._held_bytes = 0 if not self._rows else self._held_bytes
         self._writer.write_table(pa.Table.from_pylist(batch, schema=self._schema))
         self.rows += rows
 

@@ -1,0 +1,84 @@
+"""The export job: a shard of a crate in, its examples in another layout out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from beam_jobs.engine import Engine, OnTick, run_job
+from pipeline.crate.crate import Crate
+from pipeline.export.export import Export, begin_export, shard_hashes, shards_to_do
+from pipeline.export.finish import finish_export
+from pipeline.export.layouts.by_name import layout_of
+from pipeline.export.shard import SHARDS, Exporter, export_shard
+from pipeline.export.spec import ExportSpec
+from pipeline.progress import Heartbeat
+from pipeline.records import ShardReport
+from pipeline.storage import Storage
+
+__all__ = ["ExportJob", "export_crate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportJob:
+    """Write the shards of an export that was begun."""
+
+    out: str
+    crate: str
+    shard_count: int
+    missing_sources: str = "stop"
+    folder: str = SHARDS
+    title: str = "export"
+
+    def storage(self) -> Storage:
+        return Storage(self.out)
+
+    def todo(self) -> list[int]:
+        return shards_to_do(Crate.open(self.crate), Export.open(self.out))
+
+    def open(self) -> _Worker:
+        return _Worker(Crate.open(self.crate), Export.open(self.out), self.missing_sources)
+
+
+class _Worker:
+    def __init__(self, crate: Crate, export: Export, missing_sources: str) -> None:
+        self._export = export
+        self._hash_of = shard_hashes(crate, export.spec)
+        self._exporter = Exporter(
+            crate=crate,
+            spec=export.spec,
+            out=export.storage,
+            layout=layout_of(export.spec, crate.embedder.dimension),
+            missing_sources=missing_sources,
+        )
+
+    def run(self, shard: int) -> ShardReport:
+        beat = Heartbeat(self._export.storage, SHARDS, shard)
+        report = export_shard(self._exporter, shard, self._export.shards, self._hash_of(shard), beat=beat)
+        beat.end()
+        return report
+
+    def close(self) -> None:
+        self._exporter.close()
+
+
+def export_crate(
+    crate: Crate,
+    out: str | os.PathLike[str],
+    spec: ExportSpec,
+    *,
+    engine: Engine | None = None,
+    missing_sources: str = "stop",
+    watch: Callable[[ExportJob], OnTick] = lambda job: lambda ended: None,
+) -> Export:
+    """All of an export: begun or taken up, its shards that are not done, and what lies beside them."""
+    export = begin_export(crate, out, spec)
+    job = ExportJob(
+        out=export.storage.url,
+        crate=crate.storage.url,
+        shard_count=export.shards,
+        missing_sources=missing_sources,
+    )
+    run_job(job, engine or Engine(), watch(job))
+    return finish_export(export)

@@ -1,0 +1,1 @@
+"""A crate for other people's trainers."""

@@ -1,0 +1,84 @@
+"""README.md of an export: what it holds, what was left out, how it is read, under which licences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline.source.licence import forbids_commerce, forbids_derivatives, spdx
+
+if TYPE_CHECKING:
+    from pipeline.export.export import Export
+
+__all__ = ["card", "licence_notes"]
+
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def card(export: Export, counts: Mapping[str, int], *, usage: str = "", features: str = "") -> str:
+    """Nothing about where or when: the same export has the same card.
+
+    usage: how a layout is read, in Markdown. features: of `dataset_info`, in YAML.
+    """
+    spec, clips = export.spec, counts.get("clips", 0)
+    splits = named(counts, "split:")
+    licences = named(counts, "licence:")
+    lines = ["---", *_license_field(licences), "language: [en]", "task_categories: [text-to-audio]"]
+    lines += ["annotations_creators: [machine-generated]", f"size_categories: ['{_size(clips)}']"]
+    lines += ["tags: [music, audio, captions]"]
+    if spec.layout == "hf":
+        lines += ["configs:", "- config_name: default", "  data_files:"]
+        for split in splits:
+            lines += [f"  - split: {split}", f"    path: data/{split}-*.parquet"]
+        lines += features.splitlines()
+    unit = "tracks" if spec.whole_tracks else "clips"
+    hours = counts.get("milliseconds", 0) / 3.6e6
+    lines += ["---", "", "# Music with pseudo-captions", ""]
+    lines += [f"{clips} {unit} ({hours:.2f} hours){_audio(spec)}, exported by cratedig.", ""]
+    if len(splits) > 1:
+        lines += ["| split | " + unit + " |", "|---|---|", *(f"| {name} | {n} |" for name, n in splits.items()), ""]
+    lines += [usage.strip(), ""] if usage else []
+    lines += ["## Left out", ""]
+    dropped = named(counts, "dropped:")
+    lines += ["| reason | clips |", "|---|---|", *(f"| {why} | {n} |" for why, n in dropped.items())]
+    if not dropped:
+        lines[-2:] = ["Nothing."]
+    lines += ["", "## Text", "", "The captions are retrieved by a model and not checked by people.", ""]
+    lines += ["## Licences", "", "| licence | " + unit + " |", "|---|---|"]
+    lines += [f"| {name} | {n} |" for name, n in licences.items()]
+    lines += ["", *(f"- {note}" for note in licence_notes(counts)), ""]
+    return "\n".join(lines)
+
+
+def licence_notes(counts: Mapping[str, int]) -> list[str]:
+    """What somebody who trains on the export should know of its licences."""
+    licences = named(counts, "licence:")
+    notes = []
+    for said, asks in (("non-commercial use only", forbids_commerce), ("no adapted works", forbids_derivatives)):
+        if count := sum(n for name, n in licences.items() if asks(name)):
+            notes.append(f"{count} are under a licence for {said}" if asks is forbids_commerce else f"{count}: {said}")
+    if count := sum(n for name, n in licences.items() if not spdx(name)):
+        notes.append(f"{count} are under no licence that is known")
+    return notes
+
+
+def named(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
+    """The counts whose name begins so, without the prefix, by name."""
+    return {name.removeprefix(prefix): n for name, n in sorted(counts.items()) if name.startswith(prefix)}
+
+
+def _audio(spec: Any) -> str:
+    if spec.layout == "captions":
+        return " as text without audio"
+    kind = "mono" if spec.channels == 1 else "stereo"
+    return f", {kind} {spec.codec.upper()} at {spec.rate_hz} Hz"
+
+
+def _license_field(licences: Mapping[str, int]) -> list[str]:
+    if len(licences) == 1 and spdx(next(iter(licences))):
+        return [f"license: {next(iter(licences)).lower()}"]
+    return ["license: other", "license_name: see-table", "license_link: README.md"]
+
+
+def _size(clips: int) -> str:
+    return next((name for below, name in _SIZES if clips < below), "n>1M")

@@ -1,0 +1,73 @@
+"""What lies beside the shards of an export, made anew from their markers and rows whenever it is finished."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pipeline.errors import CrateMismatch
+from pipeline.export.card import card, named
+from pipeline.export.croissant import croissant
+from pipeline.export.export import Export
+from pipeline.export.indexes.by_name import index_files
+from pipeline.export.indexes.index import Files, Listed
+from pipeline.export.indexes.lp_musiccaps import lp_musiccaps_files
+from pipeline.export.indexes.stable_audio import stable_audio_files
+from pipeline.export.layouts.by_name import usage_of
+from pipeline.export.layouts.folder import rows_name
+from pipeline.export.layouts.hf import dataset_info
+
+__all__ = ["finish_export"]
+
+
+def finish_export(export: Export) -> Export:
+    """Card, lists and glue; last export.json with the counts. Removes what killed writers and earlier lists left."""
+    counts: Counter[str] = Counter()
+    for index, marker in export.markers():
+        if marker is None:
+            raise CrateMismatch(f"{export.storage.url} lacks shard {index} of {export.shards}; export it again first")
+        counts.update(marker["counts"])
+    export.sweep()
+    wrote = {}
+    for name, pieces in _beside(export, counts):
+        with export.storage.write(name) as file:
+            for piece in pieces:
+                file.write(piece)
+        wrote[name] = {"sha256": file.sha256, "bytes": file.size}
+    for name in sorted(set(export.files) - set(wrote)):
+        export.storage.remove(name)
+    finished = replace(export, counts=dict(sorted(counts.items())), files=dict(sorted(wrote.items())))
+    finished.write()
+    return finished
+
+
+def _beside(export: Export, counts: Mapping[str, int]) -> Files:
+    spec, splits = export.spec, named(counts, "split:")
+    root, features = spec.root or export.storage.url, ""
+    if spec.layout == "hf":
+        features = dataset_info(spec, int(export.crate["dimension"]), splits)
+        yield "croissant.json", [(json.dumps(croissant(export, counts), indent=1, ensure_ascii=False) + "\n").encode()]
+    elif spec.layout == "wds":
+        for name, text in stable_audio_files(spec, root, splits).items():
+            yield name, [text.encode()]
+    elif spec.layout == "folder":
+        yield from index_files(Listed(spec=spec, rows=lambda: _rows(export), splits=splits, root=root))
+    else:
+        yield from lp_musiccaps_files(lambda: _caption_rows(export))
+    yield "README.md", [card(export, counts, usage=usage_of(spec), features=features).encode()]
+
+
+def _rows(export: Export) -> Iterator[dict[str, Any]]:
+    for index in range(export.shards):
+        with export.storage.open(rows_name(index, export.shards)) as file:
+            yield from map(json.loads, file)
+
+
+def _caption_rows(export: Export) -> Iterator[dict[str, Any]]:
+    for name in export.data_files():
+        split = name.rpartition("/")[2].partition("-")[0]
+        with export.storage.open(name) as file:
+            yield from ({**json.loads(line), "split": split} for line in file)

@@ -1,0 +1,117 @@
+"""`hf`: Parquet with audio inside, one table that `datasets`, pandas and the hub read as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.crate.schema import with_features
+from pipeline.crate.shards import ShardWriter
+from pipeline.export.encode import suffix
+from pipeline.export.example import Example
+from pipeline.export.layouts.layout import PerSplit
+from pipeline.export.spec import ExportSpec
+from pipeline.storage import HashingFile, Storage
+
+__all__ = ["GROUP_BYTES", "HF_USAGE", "Hf", "dataset_info", "hf_schema"]
+
+GROUP_BYTES = 64 << 20
+"""Audio in a row group, at most: what a reader must hold to read one row."""
+
+
+def hf_schema(spec: ExportSpec, dimension: int = 0) -> pa.Schema:
+    """The columns; text is never null, and nothing else is either."""
+    text, texts, number = pa.string(), pa.list_(pa.string()), pa.float64()
+    fields = [
+        ("audio", pa.struct([("bytes", pa.binary()), ("path", text)])),
+        ("clip_id", text),
+        ("text", text),
+        ("captions", texts),
+        ("keywords", texts),
+        ("tags", texts),
+        *((name, text) for name in ("title", "artist", "album", "isrc", "licence", "source", "source_sha256")),
+        ("track_id", text),
+        *((name, number) for name in ("start_s", "duration_s", "track_duration_s")),
+    ]
+    if dimension:
+        fields.append(("embedding", pa.list_(pa.float32(), dimension)))
+    return with_features(pa.schema([pa.field(name, kind) for name, kind in fields]), {"audio": spec.rate_hz})
+
+
+HF_USAGE = """```python
+from datasets import load_dataset
+
+clips = load_dataset("path/to/this/folder", split="train")
+```
+
+`text` is one string a row and never null; `captions` are all sentences of the clip. A trainer that samples captions
+draws from `captions` each time it reads a row.
+"""
+
+
+def dataset_info(spec: ExportSpec, dimension: int, rows: Mapping[str, int]) -> str:
+    """The hub's `dataset_info` in YAML: features, and rows by split."""
+    lines = ["dataset_info:", "  features:", "  - name: audio", "    dtype:", "      audio:"]
+    lines.append(f"        sampling_rate: {spec.rate_hz}")
+    for field in hf_schema(spec, dimension if spec.with_embeddings else 0):
+        if field.name != "audio":
+            kind = field.type.value_type if pa.types.is_nested(field.type) else field.type
+            word = "sequence" if pa.types.is_nested(field.type) else "dtype"
+            name = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32"}[kind]
+            lines += [f"  - name: {field.name}", f"    {word}: {name}"]
+            lines += [f"    length: {dimension}"] if field.name == "embedding" else []
+    lines.append("  splits:")
+    for split, count in sorted(rows.items()):
+        lines += [f"  - name: {split}", f"    num_examples: {count}"]
+    return "\n".join(lines)
+
+
+class Hf:
+    """`data/SPLIT-00000-of-00128.parquet`, a file a shard and split."""
+
+    has_audio = True
+
+    def __init__(self, dimension: int = 0) -> None:
+        self._dimension = dimension
+
+    def write(
+        self, out: Storage, spec: ExportSpec, index: int, count: int, examples: Iterator[Example]
+    ) -> dict[str, HashingFile]:
+        schema = hf_schema(spec, self._dimension if spec.with_embeddings else 0)
+
+        def opened(file: HashingFile) -> ShardWriter:
+            return ShardWriter(file, schema, media=["audio"], group_bytes=GROUP_BYTES)
+
+        def name(split: str) -> str:
+            return f"data/{split}-{index:05d}-of-{count:05d}.parquet"
+
+        with PerSplit(out, name, opened, ShardWriter.close) as writers:
+            for example in examples:
+                writers.of(example.split).add([self._row(example, spec)])
+        return writers.files
+
+    def _row(self, example: Example, spec: ExportSpec) -> dict[str, Any]:
+        row = {
+            "audio": {"bytes": example.sound.data, "path": f"{example.id}.{suffix(spec.codec)}"},
+            "clip_id": example.id,
+            "captions": list(example.captions),
+            "keywords": list(example.keywords),
+            "tags": list(example.tags),
+        }
+        plain = "text title artist album isrc licence source source_sha256 track_id start_s duration_s track_duration_s"
+        row |= {name: getattr(example, name) for name in plain.split()}
+        return row | ({"embedding": example.embedding} if spec.with_embeddings else {})
+
+    def read(self, out: Storage, name: str, limit: int) -> Iterator[tuple[dict[str, Any], bytes]]:
+        with out.open(name) as file:
+            parquet = pq.ParquetFile(file)
+            for batch in parquet.iter_batches(batch_size=limit, columns=["clip_id", "text", "captions", "audio.bytes"]):
+                for row in batch.to_pylist()[:limit]:
+                    yield (
+                        {"id": row["clip_id"], "text": row["text"], "captions": row["captions"]},
+                        row["audio"]["bytes"],
+                    )
+                return
