@@ -13,15 +13,14 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.audio.decode_guard import DecodeFailure, GuardedDecoder
 from pipeline.audio.embedding import AudioEmbedder, embed_clips
 from pipeline.audio.flac import encode_flac
 from pipeline.crate.crate import CLIPS, Crate
 from pipeline.crate.plan import read_shard
-from pipeline.crate.schema import audio_columns, clips_schema, rejects_schema
+from pipeline.crate.left_out import write_rejects
+from pipeline.crate.schema import audio_columns, clips_schema
 from pipeline.crate.shards import ShardWriter, write_marker
 from pipeline.ids import clip_id
 from pipeline.known import known_columns
@@ -70,7 +69,7 @@ def mine_shard(
         counts.update(f"{r.level}:{r.reason}" for r in rejects[before:])
         writer.close()
     with crate.storage.write(crate.rejects_part(index)) as rejects_file:
-        _write_rejects(rejects_file, rejects)
+        write_rejects(rejects_file, rejects)
     counts["clips"] = writer.rows
     report = ShardReport(
         shard=index,
@@ -191,8 +190,3 @@ def _not_embedded(row: dict[str, Any], clip: CutClip) -> Reject:
         start_s=clip.start_s,
         duration_s=clip.duration_s,
     )
-
-
-def _write_rejects(file: Any, rejects: list[Reject]) -> None:
-    rows = [asdict(reject) for reject in rejects]
-    pq.write_table(pa.Table.from_pylist(rows, schema=rejects_schema()), file, compression="zstd")

@@ -155,7 +155,7 @@ def _of_rows(name: str, column: str, skips: Skips) -> Iterator[list[Answer]]:
     base = posixpath.basename(name)
     for row in read_rows(name, columns=[column], text_column=column):
         if row.fault:
-            skips.add(row.fault, row=row.number)
+            skips.add(row.fault, row=row.number, detail=row.detail)
             continue
         batch.append(
             Answer(

@@ -31,11 +31,11 @@ def import_captions(
     origins: list[str] = []
     total = 0
     name = posixpath.basename(os.fspath(source))
-    for row in read_rows(source, columns=[column], text_column=column):
+    for row in read_rows(source, columns=[column], text_column=column, skips=skips):
         total += 1
         text = " ".join(row.values[column].split())
         if row.fault:
-            skips.add(row.fault, row=row.number)
+            skips.add(row.fault, row=row.number, detail=row.detail)
         elif not any(letter.isalnum() for letter in text):
             skips.add("no-words", row=row.number, detail=text)
         elif len(text) > LONGEST_CAPTION:
@@ -59,7 +59,8 @@ def write_skips(out: str | os.PathLike[str], skips: Skips) -> None:
     name = os.fspath(out).removesuffix(".parquet")
     storage = Storage(posixpath.dirname(name) or ".")
     target = posixpath.basename(name) + ".skipped.json"
-    if skips.rows:
-        storage.write_json(target, {"counts": skips.as_dict(), "rows": skips.rows})
+    if skips.rows or skips.remarks:
+        found = {"counts": skips.as_dict(), "rows": skips.rows, "remarks": skips.remarks}
+        storage.write_json(target, found)
     else:
         storage.remove(target)

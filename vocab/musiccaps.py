@@ -49,7 +49,7 @@ def write_musiccaps(
     for row in read_rows(source, columns=["ytid", "caption", "aspect_list"]):
         total += 1
         if row.fault:
-            skips.add(row.fault, row=row.number)
+            skips.add(row.fault, row=row.number, detail=row.detail)
             continue
         origin = provenance_json({"file": name, "row": row.number, "ytid": row.values["ytid"]})
         found["long"] += [(text, origin) for text in split_rater_sentences(row.values["caption"])]

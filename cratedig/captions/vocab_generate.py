@@ -45,6 +45,8 @@ def _generate(args: argparse.Namespace) -> int:
             raise BadInput(f"--{name.replace('_', '-')} is {given}; expected {least} or more")
     template = PromptTemplate.load(args.template or args.task, shots=args.shots, structured=args.json)
     songs, skips = read_songs(args.songs, template.fields)
+    for remark in skips.remarks:
+        print(f"{args.songs}: {remark}")
     left_out = ", ".join(f"{reason} {count:,}" for reason, count in skips.as_dict().items())
     print(f"{len(songs):,} songs" + (f"; left out: {left_out}" if left_out else ""))
     print(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,11 +92,21 @@ def print_dry_run(args: argparse.Namespace, config: ClipsConfig) -> None:
 
 def _print_listing(listing: Listing, shards: int) -> None:
     print(f"input {listing.source}: {len(listing.tracks):,} tracks in {shards:,} shards")
+    if listing.columns:
+        print("  read as " + ", ".join(f"{field}: {column}" for field, column in listing.columns.items()))
+    if listing.unused_columns:
+        seen = ", ".join(f"{column!r} ({field}?)" for column, field in listing.unused_columns.items())
+        print(f"  columns that look like known ones and are only kept in extra: {seen}")
     if listing.ignored:
-        seen = ", ".join(f"{suffix} {count}" for suffix, count in sorted(listing.ignored.items()))
-        print(f"  not audio by name, ignored: {seen}")
+        seen = ", ".join(f"{kind} {count}" for kind, count in sorted(listing.ignored.items()))
+        print(f"  no tracks, ignored: {seen}")
     if listing.repeated_rows:
         print(f"  rows that repeat an earlier row, ignored: {listing.repeated_rows}")
+    for reason, count in sorted(Counter(reject.reason for reject in listing.rejects).items()):
+        first = next(reject.detail for reject in listing.rejects if reject.reason == reason)
+        print(f"  rows left out, {reason}: {count} (such as {first})")
+    for note in listing.notes:
+        print(f"  note: {note}")
 
 
 def _size(count: int) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from pipeline.crate.crate import CLIPS, Crate
+from pipeline.crate.left_out import read_row_rejects
 from pipeline.crate.shards import read_marker
 from pipeline.crate.verify import Proof
 from pipeline.parquet import read_table
@@ -82,6 +83,8 @@ def count_totals(crate: Crate, proof: Proof | None = None) -> Totals:
     totals = Totals(planned=crate.plan.tracks)
     reasons: dict[tuple[str, str, str], Reason] = {}
     seconds, contents = 0.0, []
+    for row in read_row_rejects(crate.storage):
+        _add(row, totals, reasons)
     for index in crate.shards:
         with crate.storage.open(crate.clips_part(index)) as file:
             clips = read_table(file, columns=["track_id", "duration_s", "source_sha256"])

@@ -16,9 +16,8 @@ def write_card(crate: Crate) -> None:
     runs = label_runs(crate)
     counts = shard_counts(crate)
     hours = counts["clips"] * crate.config.clip_s / 3600
-    rejects = [
-        f"| {name} | {count} |" for name, count in sorted(counts.items()) if name.startswith(("track:", "clip:"))
-    ]
+    levels = ("row:", "track:", "clip:")
+    rejects = [f"| {name} | {count} |" for name, count in sorted(counts.items()) if name.startswith(levels)]
     audio = ", ".join(f"`{name}` ({rate / 1000:g} kHz)" for name, rate in audio_columns(crate.config).items())
     lines = [
         "---",

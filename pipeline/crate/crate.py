@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from pipeline.config import FORMAT_VERSION, ClipsConfig
 from pipeline.crate.plan import PlanSummary, plan_hash, shard_count, write_plan
-from pipeline.crate.seals import read_sealed, write_sealed
+from pipeline.crate.left_out import ROW_REJECTS, write_rejects
+from pipeline.crate.seals import read_sealed, sealed_files, write_sealed
 from pipeline.crate.shards import is_done, marker_name, part_name, read_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash
@@ -118,31 +119,39 @@ class Crate:
         storage = Storage(root)
         shards = shard_count(len(listing.tracks), tracks_per_shard)
         plan = PlanSummary(tracks=len(listing.tracks), shards=shards, hash=plan_hash(listing, shards))
-        listed = {
-            "source": listing.source,
-            "ignored": dict(listing.ignored),
-            "repeated_rows": listing.repeated_rows,
-        }
         crate = cls(
             storage=storage,
             config=config,
             embedder=embedder,
             plan=plan,
-            listed=listed,
+            listed=listing.as_dict(),
             embedder_source=embedder_source,
         )
         if storage.exists(_HEADER):
             begun = cls.open(root)
             _refuse_other(begun, crate)
             write_plan(storage, listing, shards)  # the same tracks may lie elsewhere now
-            return replace(crate, made_with=begun.made_with)
+            crate = replace(crate, made_with=begun.made_with)
+            crate._write_listing(listing)
+            return crate
         if names := [name for name in storage.list("") if not name.startswith(".")]:
             raise BadInput(
                 f"{storage.url} is not empty and no crate (it holds {names[0]!r}); give --out a new or empty folder"
             )
         write_plan(storage, listing, shards)
-        write_sealed(storage, _HEADER, crate._header())
+        crate._write_listing(listing)
         return crate
+
+    def _write_listing(self, listing: Listing) -> None:
+        """The rows that the input left out, and the header, which says how many and names their file's sha256."""
+        header = self._header()
+        if listing.rejects:
+            with self.storage.write(ROW_REJECTS) as file:
+                write_rejects(file, listing.rejects)
+            header["listed"]["files"] = sealed_files({ROW_REJECTS: file})
+        elif self.storage.exists(ROW_REJECTS):
+            self.storage.remove(ROW_REJECTS)
+        write_sealed(self.storage, _HEADER, header)
 
     @classmethod
     def open(cls, root: str | os.PathLike[str]) -> Crate:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.crate.crate import CLIPS, LABELS, RUN_FILE, Crate, label_runs, read_run
+from pipeline.crate.left_out import row_counts
 from pipeline.crate.seals import write_sealed
 from pipeline.crate.shards import read_marker
 from pipeline.ids import content_hash
@@ -17,8 +18,8 @@ MANIFEST_FILE = "manifest.json"
 
 
 def shard_counts(crate: Crate) -> Counter[str]:
-    """Tracks, clips and rejects by `level:reason`, over all finished shards."""
-    counts: Counter[str] = Counter()
+    """Tracks, clips and rejects by `level:reason`, over all finished shards and the rows of the input's list."""
+    counts = row_counts(crate.listed)
     for index in crate.shards:
         marker = read_marker(crate.storage, CLIPS, index, crate.plan.shards)
         counts.update(marker["counts"] if marker else {})

@@ -1,4 +1,4 @@
-"""Whether so much was left out that the run must not pass for a success."""
+"""Rejects on disk, and whether so much was left out that the run must not pass for a success."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ _EXPECTED = ("clip:too-short",)
 
 
 def reject_shares(counts: Mapping[str, int]) -> dict[str, float]:
-    """Share of tracks that gave no clip, and of the cut clips that were left out for their quality."""
-    tracks, bad_tracks = counts.get("tracks", 0), counts.get("tracks_rejected", 0)
+    """Share of tracks that gave no clip (rows of a list that name no track are such), and of the cut clips that were
+    left out for their quality.
+    """
+    rows = counts.get("rows_rejected", 0)
+    tracks, bad_tracks = counts.get("tracks", 0) + rows, counts.get("tracks_rejected", 0) + rows
     bad_clips = sum(n for name, n in counts.items() if name.startswith("clip:") and name not in _EXPECTED)
     clips = counts.get("clips", 0) + bad_clips
     return {"tracks": bad_tracks / max(tracks, 1), "clips": bad_clips / max(clips, 1)}
@@ -34,7 +37,7 @@ def check_reject_share(counts: Mapping[str, int], limit: float) -> None:
         raise BadInput(f"the largest share of rejects is {limit}; expected a number from 0 to 1")
     for what, share in reject_shares(counts).items():
         if share > limit:
-            level = "rejected-track:" if what == "tracks" else "clip:"
+            level = ("rejected-track:", "row:") if what == "tracks" else ("clip:",)
             reasons = {
                 name.partition(":")[2]: n
                 for name, n in counts.items()

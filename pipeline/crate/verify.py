@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline.crate.crate import CANDIDATES, CLIPS, LABELS, RUN_FILE, SET_FILE, Crate, label_runs
 from pipeline.crate.manifest import MANIFEST_FILE, hash_of_content
 from pipeline.crate.plan import PlanDigest, read_shard
+from pipeline.crate.left_out import ROW_REJECTS, read_row_rejects, row_counts
 from pipeline.crate.seals import changed_files, read_sealed
 from pipeline.crate.shards import part_name, read_marker
 from pipeline.errors import BadInput
@@ -31,6 +32,8 @@ class Proof:
     """Tracks with a reject and no clip."""
     clips: int = 0
     clip_rejects: int = 0
+    row_rejects: int = 0
+    """Rows of the input's list that name no track."""
     files: int = 0
     bytes: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
@@ -55,6 +58,8 @@ class Proof:
             f"clips: {self.clips} written, {self.clip_rejects} left out",
             f"files: {self.files} with the sha256 of their markers, {self.bytes / 1e6:.1f} MB",
         ]
+        if self.row_rejects:
+            lines.insert(1, f"rows of the list that name no usable track: {self.row_rejects}, in {ROW_REJECTS}")
         lines += [f"labels {run}: {rows} rows match the clips" for run, rows in sorted(self.label_rows.items())]
         lines += [f"candidates {n}: {rows} rows match the clips" for n, rows in sorted(self.candidate_rows.items())]
         lines.append(f"content hash: {self.content_hash}")
@@ -79,6 +84,7 @@ def verify_crate(crate: Crate, *, on_shard: Callable[[int], None] = lambda _: No
             for folder, run_hash in made.items():
                 _check_rows(crate, folder, run_hash, index, ids, proof)
         on_shard(index)
+    _check_list_rows(crate, proof)
     if digest.hex() != crate.plan.hash:
         proof.faults.append("plan.parquet is not the plan that this crate was made by (its hash differs)")
     _check_manifest(crate, proof)
@@ -139,6 +145,19 @@ def _check_manifest(crate: Crate, proof: Proof) -> None:
             f"{MANIFEST_FILE} says that the content is {manifest['content_hash']}, the files come to "
             f"{proof.content_hash}; run the last command again, which writes it anew"
         )
+
+
+def _check_list_rows(crate: Crate, proof: Proof) -> None:
+    """The rows that were left out when the input was listed are there, as many as the header says."""
+    if changed := list(changed_files(crate.storage, crate.listed.get("files", {}))):
+        proof.faults += changed
+        return
+    found = Counter(f"row:{row['reason']}" for row in read_row_rejects(crate.storage))
+    proof.row_rejects = sum(found.values())
+    proof.reasons.update(found)
+    wanted = row_counts(crate.listed)
+    if proof.row_rejects != wanted.pop("rows_rejected", 0) or found != wanted:
+        proof.faults.append(f"{ROW_REJECTS} holds {dict(found)}, the crate's header says {dict(wanted)}")
 
 
 def _held_marker(crate: Crate, folder: str, index: int, run_hash: str, proof: Proof) -> dict[str, Any] | None:

@@ -1,30 +1,24 @@
-"""What the input holds: a folder, a glob, one file, or a CSV/Parquet manifest, local or by fsspec URL."""
+"""What the input holds: a folder, a glob, one file, or lists of tracks, local or by fsspec URL."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import posixpath
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import fsspec
-
 from pipeline.errors import BadInput
 from pipeline.ids import track_id
-from pipeline.records import Track
+from pipeline.records import Reject, Track
+from pipeline.remote import file_system, is_local
+from pipeline.source.folders import Found, sort_files, walk
+from pipeline.source.kinds import AUDIO_SUFFIXES, notes_hint
+from pipeline.source.lists import ListReader
+from pipeline.source.rows import list_suffix
+from pipeline.source.table import LIST_SUFFIXES
 
-__all__ = ["AUDIO_SUFFIXES", "Listing", "list_input"]
-
-AUDIO_SUFFIXES = frozenset(
-    ".aac .ac3 .aif .aifc .aiff .alac .ape .au .caf .flac .m4a .m4b .mka .mp2 .mp3 .mp4 .oga .ogg .opus .snd .tta .wav "
-    ".wave .webm .wma .wv".split()
-)
-_MANIFEST_SUFFIXES = (".csv", ".tsv", ".parquet")
-_KNOWN_COLUMNS = ("path", "title", "artist", "tags", "licence")
+__all__ = ["Listing", "list_input"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +27,30 @@ class Listing:
 
     source: str
     tracks: tuple[Track, ...]
+    rejects: tuple[Reject, ...] = ()
+    """Rows of a list that name no usable track: level `row`, stage `list`."""
     ignored: Mapping[str, int] = field(default_factory=dict)
-    """Files that are no tracks, by their name: suffix (or `hidden`, `name is not UTF-8`) -> count."""
+    """Files that are no tracks, by what they are (`pictures`, `cue sheets`, ..., else the suffix) -> count."""
     repeated_rows: int = 0
-    """Manifest rows that say again what an earlier row said."""
+    """Rows of a list that say again what an earlier row said."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What a track has -> the list's column that it was read from."""
+    unused_columns: Mapping[str, str] = field(default_factory=dict)
+    """Columns that look like one of those and were not used -> what they look like."""
+    notes: tuple[str, ...] = ()
+    """What had to be guessed or is worth a word, for people."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a crate's header: all but the tracks, and of the rejects the counts."""
+        return {
+            "source": self.source,
+            "ignored": dict(self.ignored),
+            "repeated_rows": self.repeated_rows,
+            "rejected_rows": dict(sorted(Counter(reject.reason for reject in self.rejects).items())),
+            "columns": dict(self.columns),
+            "unused_columns": dict(self.unused_columns),
+            "notes": list(self.notes),
+        }
 
 
 def list_input(source: str) -> Listing:
@@ -44,189 +58,125 @@ def list_input(source: str) -> Listing:
 
     Raises BadInput for an input that is missing, empty, or contradicts itself.
     """
-    fs, path = fsspec.core.url_to_fs(source)
-    if not fs.exists(path) and any(c in source for c in "*?["):
-        return _list_glob(fs, path, source)
-    if not fs.exists(path):
+    fs, path = file_system(source)
+    try:
+        return _list(fs, path, source)
+    except BadInput:
+        raise
+    except Exception as error:
+        if is_local(fs):
+            raise
+        said = (str(error).splitlines() or [""])[0]
         raise BadInput(
-            f"input {source!r} does not exist; give a folder, a glob, an audio file or a CSV/Parquet manifest"
+            f"input {source!r} cannot be listed ({type(error).__name__}: {said}); check the address, and that you may "
+            "read there"
+        ) from error
+
+
+def _list(fs: Any, path: str, source: str) -> Listing:
+    if not fs.exists(path):
+        if any(c in source for c in "*?["):
+            return _list_glob(fs, path, source)
+        raise BadInput(
+            f"input {source!r} does not exist; give a folder, a glob, an audio file or a list of tracks "
+            f"({', '.join(LIST_SUFFIXES)})"
         )
     if fs.isdir(path):
         return _list_folder(fs, path, source)
-    suffix = posixpath.splitext(path)[1].lower()
-    if suffix in _MANIFEST_SUFFIXES:
-        return _list_manifest(fs, path, source, suffix)
-    if suffix in AUDIO_SUFFIXES:
-        return _finished(source, [_track(fs, posixpath.basename(path), path)], Counter())
+    if list_suffix(path):
+        return _list_rows(source, [(source, "")])
+    found = sort_files(fs, iter([(posixpath.basename(path), path)]))
+    if found.tracks:
+        return _finished(source, fs, found)
     raise BadInput(
-        f"input {source!r} is neither a folder, nor audio, nor a manifest ({', '.join(_MANIFEST_SUFFIXES)}); "
-        "give one of these"
+        f"input {source!r} is neither a folder, nor audio, nor a list of tracks ({', '.join(LIST_SUFFIXES)}); "
+        "give one of these" + _hint(found)
     )
 
 
 def _list_folder(fs: Any, root: str, source: str) -> Listing:
-    tracks, ignored = [], Counter[str]()
-    for path in fs.find(root):
-        key = posixpath.relpath(path, root)
-        if why := _why_ignored(key):
-            ignored[why] += 1
-        else:
-            tracks.append(_track(fs, key, path))
-    if not tracks:
-        seen = f"only {sum(ignored.values())} other files ({_summary(ignored)})" if ignored else "no files at all"
-        raise BadInput(
-            f"folder {source!r} holds {seen}; expected audio such as {', '.join(sorted(AUDIO_SUFFIXES)[:8])}"
-        )
-    return _finished(source, tracks, ignored)
+    found = sort_files(fs, walk(fs, root))
+    if found.tracks:
+        return _finished(source, fs, found)
+    tables = [(path, key) for key, path in sorted(found.lists) if key.lower().endswith(".parquet")]
+    if tables:
+        return _list_rows(source, [(_url(fs, path), key) for path, key in tables])
+    seen = (
+        f"only {sum(found.ignored.values())} other files ({_summary(found.ignored)})"
+        if found.ignored
+        else "no files at all"
+    )
+    raise BadInput(
+        f"folder {source!r} holds {seen}; expected audio such as {', '.join(sorted(AUDIO_SUFFIXES)[:8])}{_hint(found)}"
+    )
 
 
 def _list_glob(fs: Any, pattern: str, source: str) -> Listing:
-    paths = [p for p in fs.glob(pattern) if not fs.isdir(p)]
+    paths = sorted(p for p in fs.glob(pattern) if not fs.isdir(p))
     if not paths:
         raise BadInput(
             f"glob {source!r} matches no file; quote it so that the shell leaves it alone, and check its folder"
         )
     fixed = pattern.split("*")[0].split("?")[0].split("[")[0]
     root = posixpath.dirname(fixed)
-    tracks, ignored = [], Counter[str]()
-    for path in paths:
-        key = posixpath.relpath(path, root)
-        if why := _why_ignored(key):
-            ignored[why] += 1
-        else:
-            tracks.append(_track(fs, key, path))
-    if not tracks:
-        raise BadInput(f"glob {source!r} matches {len(paths)} files, none of them audio ({_summary(ignored)})")
-    return _finished(source, tracks, ignored)
-
-
-def _why_ignored(key: str) -> str:
-    """Why a file is no track, judged by its name; empty where it is one."""
-    suffix = posixpath.splitext(key)[1].lower()
-    if any(part.startswith(".") for part in key.split("/")):
-        return "hidden"
-    if suffix not in AUDIO_SUFFIXES:
-        return suffix or "no suffix"
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        return "name is not UTF-8"  # no Parquet file can hold it
-    return ""
-
-
-def _list_manifest(fs: Any, path: str, source: str, suffix: str) -> Listing:
-    rows = _parquet_rows(fs, path, source) if suffix == ".parquet" else _csv_rows(fs, path, source, suffix)
-    folder = posixpath.dirname(path)
-    by_key: dict[str, tuple[int, Track]] = {}
-    repeated = 0
-    for number, row in rows:
-        given = str(row.get("path") or "").strip()
-        if not given:
-            raise BadInput(f"{source} row {number} has no path; every row needs one")
-        track = _manifest_track(fs, folder, given, row)
-        first = by_key.setdefault(track.key, (number, track))
-        if first[0] == number:
-            continue
-        if first[1] != track:
-            raise BadInput(
-                f"{source} rows {first[0]} and {number} both describe {given!r} and differ; keep one row for a track"
-            )
-        repeated += 1
-    if not by_key:
-        raise BadInput(f"manifest {source!r} has no rows; expected a column 'path' and one row a track")
-    return _finished(source, [track for _, track in by_key.values()], Counter(), repeated)
-
-
-def _csv_rows(fs: Any, path: str, source: str, suffix: str) -> Iterable[tuple[int, Mapping[str, Any]]]:
-    try:
-        text = fs.cat_file(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{source} is not UTF-8 (byte {error.start}); save the manifest as UTF-8") from error
-    csv.field_size_limit(1 << 24)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if suffix == ".tsv" else ",")
-    _need_path_column(reader.fieldnames or [], source)
-    try:
-        for number, row in enumerate(reader, start=1):
-            if None in row or None in row.values():
-                columns = len(reader.fieldnames or [])
-                raise BadInput(f"{source} row {number} does not have the header's {columns} fields; check its quotes")
-            yield number, row
-    except csv.Error as error:
-        raise BadInput(f"{source} row {reader.line_num} cannot be read as CSV ({error})") from error
-
-
-def _parquet_rows(fs: Any, path: str, source: str) -> Iterable[tuple[int, Mapping[str, Any]]]:
-    import pyarrow as pa
-
-    from pipeline.parquet import read_table
-
-    try:
-        with fs.open(path, "rb") as file:
-            table = read_table(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"{source} is not a readable Parquet file ({str(error).splitlines()[0]})") from error
-    _need_path_column(table.column_names, source)
-    yield from enumerate(table.to_pylist(), start=1)
-
-
-def _need_path_column(columns: Iterable[str], source: str) -> None:
-    if "path" not in columns:
+    files = [(posixpath.relpath(path, root), path) for path in paths]
+    if all(list_suffix(path) for path in paths):
+        return _list_rows(source, [(_url(fs, path), key) for key, path in files])
+    found = sort_files(fs, iter(files))
+    if not found.tracks:
         raise BadInput(
-            f"{source} has the columns {', '.join(columns) or '(none)'}; expected 'path' "
-            "and any of title, artist, tags, licence"
+            f"glob {source!r} matches {len(paths)} files, none of them audio ({_summary(found.ignored)}){_hint(found)}"
         )
+    return _finished(source, fs, found)
 
 
-def _manifest_track(fs: Any, folder: str, given: str, row: Mapping[str, Any]) -> Track:
-    is_url = "://" in given
-    path = given if is_url else posixpath.normpath(posixpath.join(folder, given))
-    key = given if is_url else posixpath.normpath(given)
-    extra = tuple(
-        sorted(
-            (k, str(v).strip()) for k, v in row.items() if k not in _KNOWN_COLUMNS and v is not None and str(v).strip()
+def _list_rows(source: str, lists: list[tuple[str, str]]) -> Listing:
+    """The tracks of one list, or of several, each (URL, its name among them)."""
+    reader = ListReader()
+    for url, name in lists:
+        reader.read(url, among=name if len(lists) > 1 else "")
+    if not reader.tracks:
+        if not reader.rows:
+            raise BadInput(f"list {source!r} has no rows; expected one a track")
+        counts = Counter(reject.reason for reject in reader.rejects)
+        raise BadInput(
+            f"list {source!r} has {reader.rows} rows and no usable one ({_summary(counts)}); "
+            f"the first: {reader.rejects[0].detail}"
         )
-    )
-    return Track(
-        track_id=track_id(key),
-        key=key,
-        path=path if is_url else str(fs.unstrip_protocol(path)) if not _local(fs) else path,
-        title=str(row.get("title") or "").strip(),
-        artist=str(row.get("artist") or "").strip(),
-        tags=_tags(row.get("tags")),
-        licence=str(row.get("licence") or "").strip(),
-        extra=extra,
-    )
-
-
-def _tags(value: Any) -> tuple[str, ...]:
-    """Tags as a list, a JSON list, or text with `;`, `|` or `,` between them."""
-    if value is None:
-        return ()
-    if not isinstance(value, str):
-        parts: Iterable[Any] = value
-    elif value.lstrip().startswith("["):
-        try:
-            parts = json.loads(value)
-        except ValueError:
-            parts = value.strip(" []").split(",")
-    else:
-        parts = value.split(next((mark for mark in ";|," if mark in value), ";"))
-    return tuple(dict.fromkeys(text for part in parts if (text := str(part).strip(" '\""))))
-
-
-def _track(fs: Any, key: str, path: str) -> Track:
-    return Track(track_id=track_id(key), key=key, path=path if _local(fs) else str(fs.unstrip_protocol(path)))
-
-
-def _local(fs: Any) -> bool:
-    return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
-
-
-def _finished(source: str, tracks: list[Track], ignored: Counter[str], repeated_rows: int = 0) -> Listing:
-    ordered = sorted(tracks, key=lambda track: track.track_id)
     return Listing(
-        source=source, tracks=tuple(ordered), ignored=dict(sorted(ignored.items())), repeated_rows=repeated_rows
+        source=source,
+        tracks=_ordered(reader.tracks.values()),
+        rejects=tuple(reader.rejects),
+        repeated_rows=reader.repeated,
+        columns=reader.columns,
+        unused_columns=dict(sorted(reader.unused.items())),
+        notes=tuple(reader.notes),
     )
+
+
+def _finished(source: str, fs: Any, found: Found) -> Listing:
+    notes = [notes_hint(found.ignored)]
+    if beside := [key for key, _ in found.lists if "/" not in key and posixpath.splitext(key)[0] == "metadata"]:
+        notes.append(f"{beside[0]} lies in the folder and is not read; give it as the input for what it says of tracks")
+    return Listing(
+        source=source,
+        tracks=_ordered(Track(track_id=track_id(key), key=key, path=_url(fs, path)) for key, path in found.tracks),
+        ignored=dict(sorted(found.ignored.items())),
+        notes=tuple(filter(None, notes)),
+    )
+
+
+def _ordered(tracks: Iterable[Track]) -> tuple[Track, ...]:
+    return tuple(sorted(tracks, key=lambda track: track.track_id))
+
+
+def _url(fs: Any, path: str) -> str:
+    return path if is_local(fs) else str(fs.unstrip_protocol(path))
+
+
+def _hint(found: Found) -> str:
+    hint = notes_hint(found.ignored)
+    return f"; {hint}" if hint else ""
 
 
 def _summary(counts: Mapping[str, int]) -> str:
