@@ -29,7 +29,8 @@ def add_parser(subparsers: Any) -> None:
         run=_run,
     )
     parser.add_argument(
-        "input", help="folder, glob, audio file, or CSV/Parquet with path, title, artist, tags, licence"
+        "input",
+        help="folder, glob, audio file, or a list (CSV, JSON lines, M3U, text, Parquet; see docs/input.md)",
     )
     parser.add_argument("--out", metavar="CRATE", help="folder of the dataset (not needed with --dry-run)")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")

@@ -27,7 +27,8 @@ def choose_delimiter(header: str, first: str, known: Callable[[Sequence[str]], i
 
 
 def delimited_records(lines: Iterator[str], delimiter: str, width: int = 0) -> Iterator[Record]:
-    """Records of a delimited text. `width`: cells that a record of several lines must have, 0 for any number.
+    """Records of a delimited text. `width`: cells that a record of several lines must have, 0 for any number; of 1, a
+    line is one cell (nobody quotes commas in a list of one column).
 
     A quote may span lines (RFC 4180) where what comes of it is a whole record. Where it is never closed, or what comes
     of it is none, the line that opens it is at fault and reading goes on with the line after it.
@@ -41,9 +42,12 @@ def delimited_records(lines: Iterator[str], delimiter: str, width: int = 0) -> I
     while (line := take()) is not None:
         number += 1
         if '"' not in line:
-            yield number, [cell.strip(" ") for cell in line.rstrip("\r\n").split(delimiter)], ""
+            cells = [line] if width == 1 else line.rstrip("\r\n").split(delimiter)
+            yield number, [cell.strip(" \r\n") for cell in cells], ""
             continue
         cells, is_open = _cells(line, delimiter)
+        if width == 1 and not is_open and len(cells or ()) != 1:
+            cells = [line.strip(" \r\n")]
         if cells is not None:
             yield number, cells, ""
             continue

@@ -12,6 +12,7 @@ from typing import IO
 
 from pipeline.errors import DecodeFailure
 from pipeline.installation import is_fault
+from pipeline.source.parquet import read_inside
 
 __all__ = ["fetched"]
 
@@ -24,6 +25,12 @@ def fetched(path_or_url: str) -> Iterator[tuple[str, str, int]]:
 
     Local files are read where they are. Raises DecodeFailure, stage `read`: `missing`, `unreadable`, `empty`.
     """
+    if (data := read_inside(path_or_url)) is not None:
+        with tempfile.NamedTemporaryFile(prefix="cratedig-", suffix=".audio") as copy:
+            copy.write(data)
+            copy.flush()
+            yield copy.name, hashlib.sha256(data).hexdigest(), len(data)
+        return
     if "://" not in path_or_url or path_or_url.startswith(("file://", "local://")):
         path = path_or_url.partition("://")[2] or path_or_url
         sha256, size = _hash_local(path)

@@ -63,7 +63,8 @@ class ListReader:
             self.rows += 1
             self._add(row, table, columns, place)
         for column, count in sorted(self._numbers.items()):
-            self.notes[f"column {column!r} holds a number in {count} rows, kept in extra and not used as text"] = None
+            rows = f"{count} row{'s' * (count > 1)}"
+            self.notes[f"column {column!r} holds a number in {rows}, kept in extra and not used as text"] = None
         self._numbers.clear()
 
     def _add(self, row: Row, table: Table, columns: Columns, place: _Place) -> None:
@@ -71,6 +72,8 @@ class ListReader:
         if row.fault:
             self._reject(where, row.fault, row.detail)
             return
+        if not table.audio_column and list(row.values.values()) == [""]:
+            return  # an empty line
         track = self._track(row, table, columns, place)
         if track is None:
             given = next(iter(columns.values("path", row.values)), None)
@@ -81,11 +84,9 @@ class ListReader:
             self._row_of[track.key] = where
         elif differing := [name for name in _METADATA if getattr(first, name) != getattr(track, name)]:
             name = differing[0]
-            self._reject(
-                where,
-                "contradicts",
-                f"{track.key!r} has the {name} {getattr(track, name)!r}, in {self._row_of[track.key]} {getattr(first, name)!r}",
-            )
+            here, there = getattr(track, name), getattr(first, name)
+            earlier = self._row_of[track.key]
+            self._reject(where, "contradicts", f"{track.key!r} has the {name} {here!r}, in {earlier} {there!r}")
         else:
             self.repeated += 1
 
@@ -107,7 +108,8 @@ class ListReader:
         used = columns.every
         for column, value in row.values.items():
             number = column in used and isinstance(value, (int, float)) and extra_of(value) != ""
-            self._numbers[column] += number
+            if number:
+                self._numbers[column] += 1
             if (column not in used or number) and column != table.audio_column and (text := extra_of(value)):
                 extra[column] = text
         return Track(

@@ -117,7 +117,6 @@ def _unique(cells: Sequence[str]) -> tuple[str, ...]:
 
 def _rows(lines: Iterator[str], columns: tuple[str, ...], delimiter: str, skipped: int) -> Iterator[Row]:
     width, number = len(columns), 0
-    one_column = width == 1
     for at, cells, wrong in delimited_records(lines, delimiter, width):
         line = f"line {at + skipped}"
         if cells is None:
@@ -127,8 +126,6 @@ def _rows(lines: Iterator[str], columns: tuple[str, ...], delimiter: str, skippe
         if not any(cell.strip() for cell in cells):
             continue
         number += 1
-        if one_column and len(cells) > 1:  # nobody quotes commas in a list of one column
-            cells = [delimiter.join(cells)]
         while len(cells) > width and not cells[-1].strip():
             cells.pop()
         if len(cells) != width:

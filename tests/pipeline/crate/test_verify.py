@@ -11,11 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from beam_jobs.engine import Engine
 from pipeline.crate.crate import Crate
-from pipeline.crate.manifest import write_manifest
+from pipeline.crate.manifest import shard_counts, write_manifest
+from pipeline.crate.rejects import ROW_REJECTS, check_reject_share, read_row_rejects
 from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.verify import verify_crate
-from pipeline.errors import BadInput, CratedigError, CrateMismatch
+from pipeline.errors import BadInput, CratedigError, CrateMismatch, TooManyRejects
+from tests.crates import mine_clips, plan_crate
 
 
 @pytest.fixture
@@ -52,6 +55,34 @@ def test_a_flipped_bit(crate: Crate) -> None:
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     assert "part-00002-of-00004.parquet was changed after it was written (sha256 differs)" in faults(crate)
+
+
+def test_rows_that_the_list_left_out_are_proven(
+    tmp_path: Path, finished_crate: Path, music: Path, tiny_clap: Path
+) -> None:
+    """They stand in rejects/rows.parquet, in the proof, in the totals and in the header, which seals them."""
+    (tmp_path / "list.csv").write_text(f'file;n\n{music}/song0.flac;1\n;2\n"x;3\n{music}/song1.mp3;4;5\n')
+    crate = plan_crate(tmp_path / "list.csv", tmp_path / "crate", tiny_clap)
+    with Engine(workers=1) as engine:
+        mine_clips(crate, engine)
+    crate = Crate.open(tmp_path / "crate")
+    proof = verify_crate(crate)
+    assert proof.holds
+    assert (proof.planned, proof.row_rejects) == (1, 3)
+    assert proof.reasons["row:unclosed-quote"] == 1
+    assert crate.listed["columns"] == {"path": "file"}
+    assert crate.listed["rejected_rows"] == {"no-path": 1, "unclosed-quote": 1, "wrong-number-of-fields": 1}
+    assert shard_counts(crate)["rows_rejected"] == 3
+    with pytest.raises(TooManyRejects, match=r"75% of the tracks were rejected \(no-path 1, unclosed-quote 1, wrong"):
+        check_reject_share(shard_counts(crate), 0.2)
+    rows = read_row_rejects(crate.storage)
+    assert [(r["key"], r["level"], r["stage"]) for r in rows] == [(f"row {n}", "row", "list") for n in (2, 3, 4)]
+    data = bytearray(file(crate, ROW_REJECTS).read_bytes())
+    data[len(data) // 2] ^= 1
+    file(crate, ROW_REJECTS).write_bytes(data)
+    assert faults(crate) == "rejects/rows.parquet was changed after it was written (sha256 differs)"
+    (tmp_path / "list.csv").write_text(f"file;n\n{music}/song0.flac;1\n")
+    assert verify_crate(plan_crate(tmp_path / "list.csv", tmp_path / "crate", tiny_clap)).row_rejects == 0
 
 
 def test_a_missing_file_and_a_missing_marker(crate: Crate) -> None:

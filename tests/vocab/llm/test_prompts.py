@@ -117,20 +117,29 @@ def test_songs_with_faults_are_left_out_with_their_row(tmp_path: Path) -> None:
         "red, red shoes,ANA,4",
         "Night,Cy,5",
         "x",
+        "Caf\u00e9,Ed,7",
+        'Hey "Jude", Part 2,Beat,8',
+        '"Never closed,Fay,9',
+        "Last,Gil,10",
     ]
     (tmp_path / "s.csv").write_bytes("\n".join(rows).encode() + b"\nB\xe9la,Do,7\n")
     songs, skips = read_songs(tmp_path / "s.csv")
     assert [(song.row, song.title, song.artist) for song in songs] == [
         (1, "Red, Red Shoes", "Ana"),
-        (4, "red", "red shoes"),
         (5, "Night", "Cy"),
+        (7, "Caf\u00e9", "Ed"),
+        (10, "Last", "Gil"),
     ]
     assert [(row["row"], row["reason"]) for row in skips.rows] == [
         (2, "title-without-words"),
         (3, "artist-without-words"),
-        (6, "missing-field"),
-        (7, "invalid-utf8"),
+        (4, "wrong-number-of-fields"),
+        (6, "wrong-number-of-fields"),
+        (8, "wrong-number-of-fields"),
+        (9, "unclosed-quote"),
+        (11, "invalid-utf8"),
     ]
+    assert skips.rows[2]["detail"].startswith("line 6: 4 fields, the header has 3; quote a field that holds ','")
     assert songs[0].values["year"] == "1"
 
 
@@ -161,6 +170,13 @@ def test_a_dry_run_shows_the_prompt(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert not (tmp_path / "o").exists()
     with pytest.raises(BadInput, match=r"--temperature is 7\.0"):
         run_vocab(*arguments, "--temperature", "7", "--dry-run")
-    (tmp_path / "bad.csv").write_text("name,artist\nNight,Cy\n")
-    with pytest.raises(BadInput, match="has no column 'title'; it has 'name', 'artist'"):
+    (tmp_path / "bad.csv").write_text("id,artist\nNight,Cy\n")
+    with pytest.raises(BadInput, match="has no column for the title; it has 'id', 'artist'; rename the right one"):
         run_vocab("generate", str(tmp_path / "bad.csv"), *arguments[2:])
+
+
+def test_a_list_of_songs_may_name_its_columns_as_it_likes(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_bytes("Track Name;Performer\nCaf\u00e9;Ana\n".encode("latin-1"))
+    songs, skips = read_songs(tmp_path / "s.csv")
+    assert [(song.title, song.artist, song.values["Performer"]) for song in songs] == [("Caf\u00e9", "Ana", "Ana")]
+    assert skips.remarks == ["not UTF-8, read as Latin-1 (Windows-1252)", "read with ; between fields"]
