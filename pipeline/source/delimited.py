@@ -42,8 +42,8 @@ def delimited_records(lines: Iterator[str], delimiter: str, width: int = 0) -> I
     while (line := take()) is not None:
         number += 1
         if '"' not in line:
-            cells = [line] if width == 1 else line.rstrip("\r\n").split(delimiter)
-            yield number, [cell.strip(" \r\n") for cell in cells], ""
+            plain = [line] if width == 1 else line.rstrip("\r\n").split(delimiter)
+            yield number, [cell.strip(" \r\n") for cell in plain], ""
             continue
         cells, is_open = _cells(line, delimiter)
         if width == 1 and not is_open and len(cells or ()) != 1:
