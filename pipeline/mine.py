@@ -18,8 +18,8 @@ from pipeline.audio.decode_guard import DecodeFailure, GuardedDecoder
 from pipeline.audio.embedding import AudioEmbedder, embed_clips
 from pipeline.audio.flac import encode_flac
 from pipeline.crate.crate import CLIPS, Crate
-from pipeline.crate.plan import read_shard
 from pipeline.crate.left_out import write_rejects
+from pipeline.crate.plan import read_shard
 from pipeline.crate.schema import audio_columns, clips_schema
 from pipeline.crate.shards import ShardWriter, write_marker
 from pipeline.ids import clip_id

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.config import FORMAT_VERSION, ClipsConfig
-from pipeline.crate.plan import PlanSummary, plan_hash, shard_count, write_plan
 from pipeline.crate.left_out import ROW_REJECTS, write_rejects
+from pipeline.crate.plan import PlanSummary, plan_hash, shard_count, write_plan
 from pipeline.crate.seals import read_sealed, sealed_files, write_sealed
 from pipeline.crate.shards import is_done, marker_name, part_name, read_marker
 from pipeline.errors import BadInput, CrateMismatch

@@ -1,4 +1,4 @@
-"""Rejects on disk, and whether so much was left out that the run must not pass for a success."""
+"""Whether so much was left out that the run must not pass for a success."""
 
 from __future__ import annotations
 

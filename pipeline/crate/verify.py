@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.crate.crate import CANDIDATES, CLIPS, LABELS, RUN_FILE, SET_FILE, Crate, label_runs
+from pipeline.crate.left_out import ROW_REJECTS, read_row_rejects, row_counts
 from pipeline.crate.manifest import MANIFEST_FILE, hash_of_content
 from pipeline.crate.plan import PlanDigest, read_shard
-from pipeline.crate.left_out import ROW_REJECTS, read_row_rejects, row_counts
 from pipeline.crate.seals import changed_files, read_sealed
 from pipeline.crate.shards import part_name, read_marker
 from pipeline.errors import BadInput

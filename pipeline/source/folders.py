@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.audio.probe import HEAD_BYTES, looks_like_audio
 from pipeline.remote import is_local
 from pipeline.source.kinds import kind_of
-from pipeline.source.sniff import HEAD_BYTES, begins_like_sound
 
 __all__ = ["Found", "sort_files", "walk"]
 
@@ -112,7 +112,7 @@ def _sounds(fs: Any, path: str) -> bool:
             if not Path(path).is_file():
                 return False
             with open(path, "rb") as file:
-                return begins_like_sound(file.read(HEAD_BYTES))
-        return begins_like_sound(fs.cat_file(path, start=0, end=HEAD_BYTES))
+                return looks_like_audio(file.read(HEAD_BYTES))
+        return looks_like_audio(fs.cat_file(path, start=0, end=HEAD_BYTES))
     except Exception:  # a remote file system may raise anything
         return False

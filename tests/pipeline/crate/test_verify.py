@@ -13,8 +13,9 @@ import pytest
 
 from beam_jobs.engine import Engine
 from pipeline.crate.crate import Crate
+from pipeline.crate.left_out import ROW_REJECTS, read_row_rejects
 from pipeline.crate.manifest import shard_counts, write_manifest
-from pipeline.crate.rejects import ROW_REJECTS, check_reject_share, read_row_rejects
+from pipeline.crate.rejects import check_reject_share
 from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.verify import verify_crate
 from pipeline.errors import BadInput, CratedigError, CrateMismatch, TooManyRejects

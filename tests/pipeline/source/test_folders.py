@@ -9,7 +9,6 @@ import pytest
 
 from pipeline.errors import BadInput
 from pipeline.source.listing import list_input
-from pipeline.source.sniff import begins_like_sound
 from tests.audio_files import FORMATS, chord, write_audio
 
 
@@ -80,7 +79,6 @@ def test_content_decides_where_the_name_says_nothing(tmp_path: Path, kind: str) 
     rate = FORMATS[kind].rates_hz[0]
     file = tmp_path / f"x.{FORMATS[kind].suffix}"
     write_audio(file, chord(1.0, rate), rate, kind)
-    assert begins_like_sound(file.read_bytes()[:4096])
     file.rename(tmp_path / "track 01")
     (tmp_path / "data.dat").write_bytes(os.urandom(5000))
     (tmp_path / "zeros").write_bytes(bytes(5000))
