@@ -27,12 +27,8 @@ MAY_IMPORT = {
 EXCEPT = {("diffusion", "labeling.embedders.by_name")}
 """The default text encoder is the embedder's text tower."""
 WINGS = {
-<<<<<<< HEAD
-    "pipeline": ("source", "audio", "crate", "export"),
+    "pipeline": ("audio", "source", "crate", "export"),
     "pipeline.export": ("layouts", "indexes"),
-=======
-    "pipeline": ("audio", "source", "crate"),
->>>>>>> be5b583 (Names that say nothing are looked into with the probe; row rejects have a file of their own)
     "vocab": ("grammar", "cleaning", "llm"),
     "labeling": ("embedders", "search", "recipe", "report"),
     "labeling.recipe": ("composing", "rendering", "training", "judging"),
