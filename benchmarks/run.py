@@ -27,6 +27,7 @@ OTHERS = [
     ("python -m benchmarks.laion_parity", "regenerates the LAION fixture; needs laion-clap in its own environment"),
     ("python -m benchmarks.search", "exact and FAISS search over 4,000,000 captions; 21 GB of disk, 12 GB of memory"),
     ("python -m benchmarks.vocab_clean", "cleaning 4,000,000 sentences; 2 GB of disk, 4 GB of memory"),
+    ("python -m benchmarks.vocab_judged", "junk of small language models, before and after cleaning, by a reader"),
     ("python -m benchmarks.vocab_generate", "2,000 songs through a real server, killed twice"),
     ("python -m benchmarks.vocab_demo demo/crate", "what the bundled sentences give the demo (after make demo)"),
     ("python -m benchmarks.diffusion_refine --crate CRATE --from RUN", "refining stages against what they are given"),

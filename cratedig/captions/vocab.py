@@ -167,6 +167,9 @@ def _add_clean(commands: Any) -> None:
         "--near-duplicates", type=float, default=0.8, metavar="J", help="similarity that counts (default: 0.8; 2: off)"
     )
     parser.add_argument("--leaks", type=float, default=0.6, metavar="J", help="the same for leaks (default: 0.6)")
+    parser.add_argument(
+        "--keep-rejected", metavar="FILE", help="CSV of what the filters left out: text, reason, score, provenance"
+    )
     parser.add_argument("--any-language", action="store_true", help="keep sentences that are not English")
     parser.add_argument("--any-subject", action="store_true", help="keep sentences that are not about music")
     parser.add_argument("--workers", type=int, default=0, help="processes (default: one a core)")
@@ -198,6 +201,7 @@ def _clean(args: argparse.Namespace) -> int:
         songs=songs,
         evaluation=evaluation,
         workers=args.workers or os.cpu_count() or 1,
+        keep_rejected=args.keep_rejected,
     )
     _say(args.out, card)
     return 0

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as csv
 from numpy.typing import NDArray
 
 from pipeline.errors import VocabularyProblem
@@ -25,7 +26,9 @@ from vocab.cleaning.leak import Leak, find_leaks
 from vocab.cleaning.names import NameIndex, name_forms
 from vocab.cleaning.near_duplicates import near_duplicates
 from vocab.cleaning.reasons import REASONS
+from vocab.cleaning.relevance import Relevance
 from vocab.cleaning.sentences import answer_sentences, strip_markers
+from vocab.cleaning.stated import facts_of
 from vocab.importing import write_skips
 from vocab.store import SCHEMA, Kind, Vocabulary, VocabularyCard, ids_to_hex, write_vocabulary
 
@@ -77,11 +80,20 @@ def clean_vocabulary(
     songs: Sequence[tuple[str, str]] = (),
     evaluation: Sequence[str] = (),
     workers: int = 1,
+    keep_rejected: str | os.PathLike[str] | None = None,
     on_progress: Callable[[int], None] = lambda answers: None,
 ) -> VocabularyCard:
-    """Clean `source` into the vocabulary `out`; leaks found are listed in `OUT.leaks.json`."""
+    """Clean `source` into the vocabulary `out`; leaks found are listed in `OUT.leaks.json`.
+
+    keep_rejected: a CSV file of the sentences that a filter left out, with its reason and the classifier's score.
+    """
     names = (*songs, *source.names)
-    cleaned = clean_answers(source.batches, config=config, songs=names, workers=workers, on_progress=on_progress)
+    rejected: list[tuple[str, str, float, str]] | None = None if keep_rejected is None else []
+    cleaned = clean_answers(
+        source.batches, config=config, songs=names, workers=workers, rejected=rejected, on_progress=on_progress
+    )
+    if keep_rejected is not None and rejected is not None:
+        _write_rejected(keep_rejected, rejected)
     _, first = np.unique(cleaned.ids, return_index=True)
     yields: dict[str, dict[str, int]] = {
         "read": {**source.skips.as_dict(), "answers": cleaned.answers, "sentences": cleaned.sentences},
@@ -115,15 +127,18 @@ def clean_answers(
     config: CleanConfig,
     songs: Sequence[tuple[str, str]],
     workers: int,
+    rejected: list[tuple[str, str, float, str]] | None = None,
     on_progress: Callable[[int], None] = lambda answers: None,
 ) -> Cleaned:
-    """Every sentence that passes the filters; nothing is compared with another one here."""
+    """Every sentence that passes the filters; nothing is compared with another one here. `rejected` gets the others."""
     texts: list[pa.Array] = []
     origins: list[pa.Array] = []
     ids: list[NDArray[np.uint64]] = []
     reasons: Counter[str] = Counter()
     answers = sentences = 0
-    for size, kept in _in_order(batches, config, songs, workers):
+    for size, kept in _in_order(batches, config, songs, workers, rejected is not None):
+        if rejected is not None:
+            rejected += kept.rejected
         texts.append(pa.array(kept.texts, pa.string()))
         origins.append(pa.array(kept.origins, pa.string()))
         ids.append(np.array(kept.ids, dtype=np.uint64))
@@ -147,6 +162,8 @@ class _Kept:
     origins: list[str]
     ids: list[int]
     reasons: Counter[str]
+    rejected: list[tuple[str, str, float, str]]
+    """Text, reason, the classifier's score, provenance."""
     sentences: int
 
 
@@ -165,9 +182,9 @@ def _open(config: CleanConfig, songs: Sequence[tuple[str, str]]) -> None:
     )
 
 
-def _clean_batch(batch: list[Answer]) -> _Kept:
+def _clean_batch(batch: list[Answer], keep_rejected: bool) -> _Kept:
     assert _filters is not None, "set when the process starts"
-    kept = _Kept(texts=[], origins=[], ids=[], reasons=Counter(), sentences=0)
+    kept = _Kept(texts=[], origins=[], ids=[], reasons=Counter(), rejected=[], sentences=0)
     for answer in batch:
         if answer.whole:
             pieces = [strip_markers(answer.text)]
@@ -179,6 +196,9 @@ def _clean_batch(batch: list[Answer]) -> _Kept:
             reason = _filters.reason(piece, own)
             if reason:
                 kept.reasons[reason] += 1
+                if keep_rejected:
+                    score = round(Relevance.load().probability(piece), 4)
+                    kept.rejected.append((piece, reason, score, answer.provenance))
             else:
                 kept.texts.append(piece)
                 kept.origins.append(answer.provenance)
@@ -187,17 +207,21 @@ def _clean_batch(batch: list[Answer]) -> _Kept:
 
 
 def _in_order(
-    batches: Iterator[list[Answer]], config: CleanConfig, songs: Sequence[tuple[str, str]], workers: int
+    batches: Iterator[list[Answer]],
+    config: CleanConfig,
+    songs: Sequence[tuple[str, str]],
+    workers: int,
+    keep_rejected: bool,
 ) -> Iterator[tuple[int, _Kept]]:
     if workers == 1:
         _open(config, songs)
         for batch in batches:
-            yield len(batch), _clean_batch(batch)
+            yield len(batch), _clean_batch(batch, keep_rejected)
         return
     with worker_processes(workers, _open, config, tuple(songs)) as pool:
         waiting = []
         for batch in batches:
-            waiting.append((len(batch), pool.submit(_clean_batch, batch)))
+            waiting.append((len(batch), pool.submit(_clean_batch, batch, keep_rejected)))
             if len(waiting) >= _IN_FLIGHT * workers:
                 size, future = waiting.pop(0)
                 yield size, future.result()
@@ -234,6 +258,13 @@ def _write_leaks(out: str | os.PathLike[str], leaks: Sequence[Leak], evaluation:
     Storage(posixpath.dirname(name) or ".").write_json(posixpath.basename(name) + ".leaks.json", report)
 
 
+def _write_rejected(file: str | os.PathLike[str], rejected: Sequence[tuple[str, str, float, str]]) -> None:
+    name = os.fspath(file)
+    columns = [pa.array(column) for column in zip(*rejected, strict=True)] if rejected else [pa.array([])] * 4
+    with Storage(posixpath.dirname(name) or ".").write(posixpath.basename(name)) as out:
+        csv.write_csv(pa.table(columns, names=["text", "reason", "score", "provenance"]), pa.PythonFile(out, mode="w"))
+
+
 def _table(cleaned: Cleaned, rows: NDArray[np.int64], source: AnswerSource, config: CleanConfig) -> pa.Table:
     at, count = pa.array(rows), len(rows)
 
@@ -247,18 +278,22 @@ def _table(cleaned: Cleaned, rows: NDArray[np.int64], source: AnswerSource, conf
         constant(source.source),
         constant(source.licence),
         cleaned.provenance.take(at),
-        _facts(cleaned.ids[rows], source.vocabulary),
+        _facts(cleaned.ids[rows], cleaned.texts.take(at), source.vocabulary),
     ]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
-def _facts(ids_N: NDArray[np.uint64], vocabulary: Vocabulary | None) -> pa.Array:
-    """Of captions that came through with their id; a caption that was changed on the way has lost them."""
-    if vocabulary is None or vocabulary.facts is None:
-        return pa.nulls(len(ids_N), SCHEMA.field("facts").type)
-    at = np.minimum(np.searchsorted(vocabulary.ids, ids_N), len(vocabulary) - 1)
-    same = vocabulary.ids[at] == ids_N
-    return vocabulary.facts.combine_chunks().take(pa.array(at, mask=~same))
+def _facts(ids_N: NDArray[np.uint64], texts: pa.ChunkedArray, vocabulary: Vocabulary | None) -> pa.Array:
+    """Those that a source's vocabulary knows of a caption with the same id, else what the caption's words state."""
+    if vocabulary is not None and vocabulary.facts is not None:
+        at = np.minimum(np.searchsorted(vocabulary.ids, ids_N), len(vocabulary) - 1)
+        known = vocabulary.facts.combine_chunks().take(pa.array(at, mask=vocabulary.ids[at] != ids_N)).to_pylist()
+    else:
+        known = [None] * len(ids_N)
+    stated = (
+        list(facts_of(text.as_py())) if facts is None else facts for text, facts in zip(texts, known, strict=True)
+    )
+    return pa.array(stated, SCHEMA.field("facts").type)
 
 
 def _card(

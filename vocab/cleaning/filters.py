@@ -10,6 +10,7 @@ from functools import cache
 
 from vocab.cleaning.names import NameIndex
 from vocab.cleaning.relevance import THRESHOLD, Relevance
+from vocab.cleaning.sense import why_nonsense
 from vocab.cleaning.words_common import COMMON_WORDS, tokenise
 
 __all__ = ["SentenceFilters"]
@@ -17,7 +18,8 @@ __all__ = ["SentenceFilters"]
 _URL = re.compile(
     r"https?:|www\.|\S@\S+\.\w|\b[\w-]+\.(?:com|org|net|io|tv|fm|co\.uk)\b|(?<!\w)[@#]\w{3,}", re.IGNORECASE
 )
-_BRACKETS = re.compile(r"[\[\](){}<>|\\_^~=*]")
+_BRACKETS = re.compile(r"[\[\]{}<>|\\_^~=*]|^[^(]*\)|\([^)]*(?:\(|$)")
+"""Round ones may stand in pairs."""
 _SCORE = re.compile(
     r"\b\d+(?:\.\d+)?\s*/\s*(?:5|10|100)\b|\b(?:\d+(?:\.\d+)?|one|two|three|four|five|six|seven|eight|nine|ten)"
     r"\s+out\s+of\s+(?:\d+|five|ten)\b|[★☆⭐]|\b(?:[1-5](?:\.5)?|one|two|three|four|five)[- ]stars?\b|\brating\s*:",
@@ -32,10 +34,13 @@ _REFUSAL = re.compile(
     r"|\bno information (?:about|on)\b|\bsorry, (?:but )?(?:i|this)\b",
     re.IGNORECASE,
 )
-_FIRST_PERSON = re.compile(r"\b(?:I|I['’](?:m|ve|d|ll))\b|\b(?:me|my|mine|myself)\b")
+_FIRST_PERSON = re.compile(r"(?<![\w-])I(?:['’](?:m|ve|d|ll))?(?![\w-])|\b(?:me|my|mine|myself)\b")
+"""Not the first of the chords in I-V-vi-IV."""
 _CHAT = re.compile(
-    r"^(?:sure|certainly|absolutely|of course|okay|ok|great|yes|no problem|here(?:['’]s| is| are| you)|thanks?|thank"
-    r" you|hello|hi|hey|hope|let['’]s|note that|please|would you|do you|did you|can you|have you|are you)\b(?![ -]hat)|"
+    r"^(?:sure|certainly|absolutely|of course|okay|ok|great[!,.]|yes|no problem|here(?:['’]s| is| are| you)"
+    r"|thanks?|thank"
+    r" you|hello|hi|hey|hope|let['’]s (?:take|see|look|talk|start|dive|explore|discuss|break|try|go|begin)"
+    r"|note that|please|would you|do you|did you|can you|have you|are you)\b(?![ -]hat)|"
     r"\b(?:let me know|feel free|hope (?:this|that|you)|happy to help|if you (?:want|need|like|have)|check out|"
     r"anything else|your (?:question|request|prompt|favou?rite))\b",
     re.IGNORECASE,
@@ -80,6 +85,8 @@ class SentenceFilters:
             return "other-name"
         if self.english and not _is_english(sentence, tokens):
             return "language"
+        if self.about_music and (nonsense := why_nonsense(sentence, tokens)):
+            return nonsense
         if self.about_music and Relevance.load().of_words(tokens) < THRESHOLD:
             return "not-music"
         return ""
@@ -118,10 +125,9 @@ _CHAT_SIGNS = frozenset("you your know free help check else".split())
 
 def _is_english(sentence: str, tokens: Sequence[str]) -> bool:
     """By common English words where there are enough of them, else by py3langid, which errs on very short sentences."""
-    if sentence.isascii():
-        common = sum(token in COMMON_WORDS for token in tokens)
-        if common * 5 >= 3 * len(tokens) or sum(token in _ENGLISH for token in tokens) * 4 >= len(tokens):
-            return True
+    common = sum(token in COMMON_WORDS for token in tokens)
+    if common * 5 >= 3 * len(tokens) or sum(token in _ENGLISH for token in tokens) * 4 >= len(tokens):
+        return True
     return _language(sentence) == "en"
 
 

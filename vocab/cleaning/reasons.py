@@ -19,6 +19,15 @@ REASONS: dict[str, str] = {
     "own-name": "names the title or the artist of its own song",
     "other-name": "names the title or the artist of another song of the list",
     "language": "not English",
+    "unfinished": "breaks off before it is complete",
+    "career": "charts, releases, awards, where somebody was born: not the sound",
+    "story": "what the words are about, or a scene: not the sound",
+    "cannot-play": "a singer that is an instrument, an instrument played on another",
+    "person": "what a singer is or looks like: not the sound",
+    "hollow": "no word for how anything sounds",
+    "unknown-name": "a name that is no style's, people's or place's",
+    "goes-round": "a short sentence that says a word again",
+    "contradiction": "slow and fast, happy and sad at once",
     "not-music": "does not describe music",
 }
 

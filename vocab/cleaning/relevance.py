@@ -1,8 +1,9 @@
 """Does a sentence describe music? A small classifier, as the paper filters its sentences (3.5; MuLan does the same).
 
-Logistic regression over hashed words, word stems (the first five letters), pairs of stems, and how many words of music
-there are, trained on sentences labelled for this project (`data/relevance_labels.csv`). About the sound is yes; about
-charts, people, releases and lyrics is no, also where they are a musician's.
+Logistic regression over hashed words, word stems (the first five letters), pairs of stems, runs of word classes (`the
+SUNG is a PLAYED`), and how many words of music there are, trained on sentences labelled for this project
+(`data/relevance_labels.csv`). About the sound is yes; about charts, people, releases and lyrics is no, also where they
+are a musician's, and so is nonsense of the kinds that small language models write.
 `python -m vocab.cleaning.relevance` trains it again and prints its held-out precision and recall.
 
 S sentences, F features.
@@ -13,25 +14,26 @@ from __future__ import annotations
 import csv
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.threads import one_blas_thread
-from vocab.cleaning.words_common import MUSIC_WORDS, tokenise
+from vocab.cleaning.words_common import COMMON_WORDS, MUSIC_WORDS, tokenise
+from vocab.grammar.lexicon import WORDS
+from vocab.grammar.loose_words import LOOSE_WORDS
 
 __all__ = ["THRESHOLD", "Relevance", "cross_validate", "labelled_sentences", "train"]
 
 _DATA = Path(__file__).parent / "data"
 _LABELS, _WEIGHTS = _DATA / "relevance_labels.csv", _DATA / "relevance.npy"
-_HASHED = 1 << 14
+_HASHED, _CLASSED = 1 << 14, 1 << 12
 _BUCKETS = 8
 """0, 1, 2, 3 and more words of music, and four shares of all words."""
-_F = _HASHED + _BUCKETS + 1
-THRESHOLD = 0.35
+_F = _HASHED + _CLASSED + _BUCKETS + 1
+THRESHOLD = 0.15
 """Probability from which a sentence is kept; low, since a lost caption is dearer than a dull one."""
 
 
@@ -40,6 +42,7 @@ class Relevance:
 
     def __init__(self, weights_F: NDArray[np.float64]) -> None:
         self._weights = weights_F
+        self._plain: list[float] = weights_F.tolist()
         self._words: dict[str, float] = {}
         self._pairs: dict[tuple[str, str], float] = {}
 
@@ -70,6 +73,7 @@ class Relevance:
             previous = stem
         if len(self._pairs) > 2_000_000:
             self._pairs.clear()
+        total += sum(self._plain[at] for at in _class_features(words))
         total = total / _scale(len(words)) + self._of_counts(len(words), music)
         return 1 / (1 + math.exp(-total))
 
@@ -85,7 +89,6 @@ def labelled_sentences() -> tuple[list[str], NDArray[np.int64]]:
     return [row["text"] for row in rows], np.array([int(row["describes_music"]) for row in rows])
 
 
-@one_blas_thread()
 def train(sentences: Sequence[str], labels_S: NDArray[np.int64]) -> NDArray[np.float64]:
     """(F,) weights of an L2-regularised logistic regression."""
     features_SF = np.stack([_features(sentence) for sentence in sentences])
@@ -142,7 +145,8 @@ def _scale(words: int) -> float:
 def _count_features(words: int, music: int) -> tuple[int, ...]:
     share = music / max(words, 1)
     bucket = int(share > 0.1) + int(share > 0.25) + int(share > 0.4)
-    return _HASHED + min(music, 3), _HASHED + 4 + bucket, _F - 1
+    start = _HASHED + _CLASSED
+    return start + min(music, 3), start + 4 + bucket, _F - 1
 
 
 def _features(sentence: str) -> NDArray[np.float64]:
@@ -156,7 +160,46 @@ def _features(sentence: str) -> NDArray[np.float64]:
         previous = word[:5]
     for at in _count_features(len(words), sum(word in MUSIC_WORDS for word in words)):
         row_F[at] = 1.0
+    for at in _class_features(words):
+        row_F[at] += 1 / scale
     return row_F
+
+
+def _class_features(words: Sequence[str]) -> Iterator[int]:
+    """Pairs and triples of word classes: `the SINGER is a INSTRUMENT`."""
+    classes = ["^", *(_class_of(word) for word in words), "$"]
+    for at in range(len(classes) - 1):
+        yield _of_classes(tuple(classes[at : at + 2]))
+        if at + 2 < len(classes):
+            yield _of_classes(tuple(classes[at : at + 3]))
+
+
+@cache
+def _of_classes(classes: tuple[str, ...]) -> int:
+    return _HASHED + zlib.crc32(" ".join(classes).encode()) % _CLASSED
+
+
+@cache
+def _class_words() -> dict[str, str]:
+    groups = {"style": "STYLE", "genre": "STYLE", "instrument": "PLAYED", "family": "PLAYED", "mood": "FEEL"}
+    groups |= {"energy": "FEEL", "tempo": "PACE", "drums": "PLAYED", "kit": "PLAYED", "density": "FEEL"}
+    found: dict[str, str] = {}
+    for fact, phrases in (*LOOSE_WORDS.items(), *WORDS.items()):
+        kind = groups.get(fact.partition(":")[0])
+        found |= {phrase: kind for phrase in phrases if kind and " " not in phrase}
+    found |= dict.fromkeys("singer vocalist rapper voice vocals vocal singers voices she he".split(), "SUNG")
+    found |= dict.fromkeys("song track piece tune ballad music it this composition".split(), "MUSIC")
+    found |= dict.fromkeys("melody rhythm chorus verse solo riff beat groove line chords tempo mood".split(), "PART")
+    return found
+
+
+@lru_cache(maxsize=65_536)
+def _class_of(word: str) -> str:
+    """What kind of word it is; small words are themselves."""
+    if len(word) <= 4 and word in COMMON_WORDS and word not in MUSIC_WORDS:
+        return word
+    known = _class_words()
+    return known.get(word) or known.get(word.removesuffix("s")) or ("about" if word in MUSIC_WORDS else "other")
 
 
 if __name__ == "__main__":

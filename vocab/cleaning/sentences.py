@@ -28,6 +28,10 @@ _MARKER = re.compile(
 _MARKUP = re.compile(r"\*\*|__|`+|<br\s*/?>|\*(?=\S)|(?<=\S)\*")
 _THOUGHT = re.compile(r"^.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _THINKING = re.compile(r"<think(?:ing)?>.*$", re.DOTALL | re.IGNORECASE)
+_END_MARK = re.compile(
+    r"<(?:eos|bos|pad|unk|end_of_turn|start_of_turn|/?s)>|<\|(?:im_end|im_start|endoftext|eot_id|end|assistant)\|>|\[/?INST\]"
+)
+"""Where a model's last token was written out."""
 _LISTED = re.compile(r"""\s*(?:```(?:json)?\s*)?(?:\{\s*"captions"\s*:\s*)?\[(?=\s*["\]])""")
 _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"')
 _NEXT_SONG = re.compile(r"""(?:^|\n|\s)[-*•]?\s*["“][^"”\n]{1,120}["”]\s+by\s+[^:\n]{1,120}:""")
@@ -35,13 +39,13 @@ _NEXT_SONG = re.compile(r"""(?:^|\n|\s)[-*•]?\s*["“][^"”\n]{1,120}["”]\s
 
 def answer_sentences(answer: str, *, title: str = "", artist: str = "", cut_short: bool = False) -> list[str]:
     """Sentences of an answer about one song. `cut_short`: the model ran out of tokens before the last one ended."""
-    text = without_thinking(unicodedata.normalize("NFC", answer))
+    text = _END_MARK.sub("", without_thinking(unicodedata.normalize("NFC", answer)))
     listed = _listed(text)
     lines = _BREAK.split(without_echo(text, title=title, artist=artist)) if listed is None else listed
     sentences: list[str] = []
     for line in lines:
         sentences += split_sentences(strip_markers(line))
-    if cut_short and sentences and not re.search(r"[.!?…][\"'”’)\]]*$", sentences[-1]):
+    if listed is None and cut_short and sentences and not re.search(r"[.!?…][\"'”’)\]]*$", sentences[-1]):
         sentences.pop()
     return [sentence for sentence in (strip_markers(s) for s in sentences) if sentence]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from itertools import islice
 from pathlib import Path
@@ -40,7 +41,7 @@ def test_every_sentence_is_kept_or_counted(tmp_path: Path) -> None:
     assert len(kept) == 2
     assert vocabulary.card.yields == {
         "read": {"answers": 7, "sentences": 8},
-        "filters": {"refusal": 1, "chat": 1, "not-music": 1, "kept": 5},
+        "filters": {"refusal": 1, "chat": 1, "career": 1, "kept": 5},
         "duplicates": {"the same text": 2, "kept": 3},
         "near-duplicates": {"as good as the same": 1, "kept": 2},
     }
@@ -104,9 +105,28 @@ def test_tags_and_facts_come_through(tmp_path: Path) -> None:
     assert vocabulary.card.kind == "short"
 
 
+def test_what_was_rejected_can_be_read(tmp_path: Path) -> None:
+    raw = "A slow waltz for harp.\nThe male singer is a piano.\nAs an AI, I cannot hear it.\n"
+    _clean(tmp_path, raw, "--keep-rejected", str(tmp_path / "no.csv"))
+    with (tmp_path / "no.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["text"], row["reason"]) for row in rows] == [
+        ("The male singer is a piano.", "cannot-play"),
+        ("As an AI, I cannot hear it.", "refusal"),
+    ]
+    assert 0 <= float(rows[0]["score"]) < 0.6
+    assert json.loads(rows[0]["provenance"])["row"] == 2
+
+
+def test_facts_are_read_from_any_captions_words(tmp_path: Path) -> None:
+    vocabulary = _clean(tmp_path, "A slow waltz for harp and no drums, without a violin, not sad.\n")
+    assert vocabulary.facts is not None
+    assert set(vocabulary.facts[0].as_py()) == {"tempo:slow", "style:waltz", "instrument:harp", "drums:no"}
+
+
 def test_nothing_left_is_an_error_with_the_counts(tmp_path: Path) -> None:
     with pytest.raises(VocabularyProblem, match=r"nothing is left of raw.*'not-music': 1"):
         _clean(tmp_path, "The bank raised its rates in May.\n")
     (tmp_path / "songs.csv").write_text("title,artist\n???,!!!\n")
-    with pytest.raises(BadInput, match="holds no usable song"):
+    with pytest.raises(BadInput, match="holds no usable row"):
         _clean(tmp_path, "A slow tune.\n", "--songs", str(tmp_path / "songs.csv"))

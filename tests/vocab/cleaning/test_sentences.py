@@ -67,3 +67,16 @@ def test_an_answer_cut_short_loses_its_last_piece_only() -> None:
 def test_lists_with_markdown_become_sentences() -> None:
     answer = "Here:\n\n1. **Piano** plays. Drums enter.\n2. It ends.\n\n\n- Soft."
     assert answer_sentences(answer) == ["Here:", "Piano plays.", "Drums enter.", "It ends.", "Soft."]
+
+
+def test_thinking_end_marks_and_lists_are_understood() -> None:
+    assert answer_sentences("<think>A rock song?\nYes.</think>\n\nA slow waltz.<eos>") == ["A slow waltz."]
+    assert answer_sentences("It is jazz, I guess.</think>A slow waltz.<|im_end|>") == ["A slow waltz."]
+    assert answer_sentences("A slow waltz. <think>And the drums") == ["A slow waltz."]
+    assert answer_sentences('{"captions": ["A slow waltz", "Brass \\"stabs\\". Drums enter."]}') == [
+        "A slow waltz",
+        'Brass "stabs".',
+        "Drums enter.",
+    ]
+    broken = '```json\n{"captions": ["A slow waltz", "The strings sw'
+    assert answer_sentences(broken, cut_short=True) == ["A slow waltz"]
