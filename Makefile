@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint bench clean
+.PHONY: demo test check lint matrix bench clean
 
 demo: .venv/demo.stamp  ## mine the bundled music into demo/crate and make its page
 	$(BIN)/cratedig demo --fresh
@@ -19,6 +19,9 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+matrix: .venv/dev.stamp  ## the suite on every Python found, and with the lowest versions of pyproject.toml; hours
+	$(BIN)/python -m tests.interpreters suite
 
 bench: .venv/dev.stamp  ## the figures that the README quotes
 	$(BIN)/python -m benchmarks.run

@@ -1,7 +1,8 @@
-"""Faults: 300 damaged files, and runs whose processes are killed at random moments.
+"""Faults: 300 damaged files, runs whose processes are killed at random moments, and exit codes.
 
     python -m benchmarks.faults damaged     300 files made by damaging good ones: each accounted for
     python -m benchmarks.faults kills       20 runs with a SIGKILL at a random moment: 20 times the same hash
+    python -m benchmarks.faults exits       every command that ends quickly, 50 times: its exit code
 
 `kills` runs the real command in a process of its own and kills a random process of its tree (the command itself, a
 worker, or a decoder); where the command itself dies, it is typed again, as a user would.
@@ -25,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.exits import exits
 from tests.pipeline.audio.mutations import make_good_files, mutate
 from vocab.store import Kind, bundled_vocabulary, write_vocabulary
 
@@ -144,9 +146,12 @@ def kills(runs: int) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("damaged", "kills"))
-    parser.add_argument("--count", type=int, help="files (default: 300) or runs (default: 20)")
+    parser.add_argument("what", choices=("damaged", "kills", "exits"))
+    parser.add_argument("--count", type=int, help="files (default: 300), runs (20) or times a command (50)")
+    parser.add_argument("--only", default="", help="exits: commands that contain this")
     args = parser.parse_args()
+    if args.what == "exits":
+        return exits(args.count or 50, args.only)
     return damaged(args.count or 300) if args.what == "damaged" else kills(args.count or 20)
 
 
