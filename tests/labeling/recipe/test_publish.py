@@ -50,7 +50,7 @@ def test_publish_names_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_shipped_model_is_small_has_its_notice_and_its_shape() -> None:
-    assert {p.name for p in BUNDLED.iterdir()} == {*FILES, "README.md"}
+    assert {p.name for p in BUNDLED.iterdir()} == {*FILES, "README.md", "scoring.json"}
     assert sum(p.stat().st_size for p in BUNDLED.iterdir()) <= LARGEST_BYTES
     card = (BUNDLED / "README.md").read_text()
     assert "Frank Wen" in card
