@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.threads import one_blas_thread
 from vocab.cleaning.words_common import COMMON_WORDS, MUSIC_WORDS, tokenise
 from vocab.grammar.lexicon import WORDS
 from vocab.grammar.loose_words import LOOSE_WORDS
@@ -89,6 +90,7 @@ def labelled_sentences() -> tuple[list[str], NDArray[np.int64]]:
     return [row["text"] for row in rows], np.array([int(row["describes_music"]) for row in rows])
 
 
+@one_blas_thread()
 def train(sentences: Sequence[str], labels_S: NDArray[np.int64]) -> NDArray[np.float64]:
     """(F,) weights of an L2-regularised logistic regression."""
     features_SF = np.stack([_features(sentence) for sentence in sentences])
