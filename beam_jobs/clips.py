@@ -8,7 +8,7 @@ from pipeline.audio.decode_guard import GuardedDecoder
 from pipeline.audio.embedding import AudioEmbedder
 from pipeline.crate.crate import CLIPS, Crate
 from pipeline.errors import CrateMismatch
-from pipeline.mine import decoder_rates, mine_shard
+from pipeline.mine import MusicScore, decoder_rates, mine_shard
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
@@ -37,6 +37,7 @@ class ClipsJob:
 
     def open(self) -> _Worker:
         from labeling.embedders.by_name import load_embedder
+        from labeling.music import MusicMargin
 
         crate = Crate.open(self.root)
         embedder = load_embedder(self.embedder, device=self.device, threads=1)
@@ -45,17 +46,19 @@ class ClipsJob:
                 f"{self.root} was begun with {crate.embedder.name} ({crate.embedder.weights_hash[:12]}), "
                 f"{self.embedder} is {embedder.card.weights_hash[:12]}; give that model, or a new folder"
             )
-        return _Worker(crate, embedder)
+        return _Worker(crate, embedder, MusicMargin(embedder))
 
 
 class _Worker:
-    def __init__(self, crate: Crate, embedder: AudioEmbedder) -> None:
-        self._crate, self._embedder = crate, embedder
+    def __init__(self, crate: Crate, embedder: AudioEmbedder, music: MusicScore) -> None:
+        self._crate, self._embedder, self._music = crate, embedder, music
         self._decoder = GuardedDecoder(crate.config, decoder_rates(crate))
 
     def run(self, shard: int) -> ShardReport:
         beat = Heartbeat(self._crate.storage, CLIPS, shard)
-        report = mine_shard(self._crate, shard, embedder=self._embedder, decoder=self._decoder, beat=beat)
+        report = mine_shard(
+            self._crate, shard, embedder=self._embedder, decoder=self._decoder, beat=beat, music=self._music
+        )
         beat.end()
         return report
 

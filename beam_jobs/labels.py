@@ -22,6 +22,7 @@ from labeling.search.candidates import CandidateSet, mean_embedding, write_mean
 from labeling.search.caption_embeddings import embeddings_name, embeddings_stand
 from labeling.search.counts import read_counts
 from labeling.search.some import unheard
+from labeling.weak import weak_labels
 from pipeline.crate.crate import CANDIDATES, CLIPS, Crate
 from pipeline.crate.shards import read_marker
 from pipeline.errors import BadInput, CrateMismatch
@@ -125,6 +126,7 @@ def label_crate(
     debias: Debias = "auto",
     captions: Captions = "auto",
     search: Literal["exact", "fast"] = "exact",
+    min_similarity: float | None = None,
     name: str = "",
     engine: Engine | None = None,
     stage: Stage = lambda job: lambda ended: None,
@@ -135,6 +137,8 @@ def label_crate(
     debias: what is taken off each clip before the search, so that no caption wins by an offset of its own: the mean of
     the crate's clips, or the mean of recorded music that came with the model; `auto` does what the model asks for.
     captions: `heard` leaves out captions that state what the model was not measured to hear; `auto` likewise.
+    min_similarity: captions that score lower are left out. Without it, the share of the drawn captions below the
+    model's own measure is said.
     search: `fast` finds candidates by FAISS codes where a vocabulary is large, at a recall measured on the clips.
     note: told, in a sentence, how much of a newly embedded vocabulary the model can read, and what the search reaches.
     """
@@ -173,11 +177,15 @@ def label_crate(
         method=method,
         candidates=candidates,
         clips_hash=crate.clips_hash,
+        min_similarity=min_similarity,
         given_name=name,
     )
     run.begin(crate)
     labels = LabelsJob(root=crate.storage.url, shard_count=crate.plan.shards, run=run, vocabularies=files)
     run_job(labels, engine, stage(labels))
+    limit = scoring.min_similarity if scoring and debias == "model" else None
+    for line in weak_labels(crate, run, limit):
+        note(line)
     return run
 
 

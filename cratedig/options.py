@@ -89,6 +89,13 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
         choices=("reject", "pad"),
         help="a last piece that is too short: left out (default), or padded with silence",
     )
+    group.add_argument(
+        "--min-music",
+        type=float,
+        metavar="X",
+        help="leave out clips whose music_score (nearer to music than to speech and noise, about -0.5 to 0.5) is "
+        "lower, counted as not-music (default: none is left out, and the share that would be is said)",
+    )
     group.add_argument("--tracks-per-shard", type=int, metavar="N", help="(default: 1 to 32, by the number of tracks)")
     group.add_argument(
         "--config",
@@ -110,6 +117,7 @@ def clips_config(args: argparse.Namespace, *, default_clip_s: float = 30.0) -> C
         "clip_s": args.clip_seconds,
         "clips_per_track": args.clips_per_track,
         "short_clip": args.short_clip,
+        "min_music": args.min_music,
     }
     values |= {name: value for name, value in single.items() if value is not None}
     try:
@@ -180,6 +188,13 @@ def add_label_options(parser: argparse.ArgumentParser) -> None:
         choices=("exact", "fast"),
         help="exact (default), or by FAISS codes for vocabularies of 50,000 captions and more, at a measured recall",
     )
+    group.add_argument(
+        "--min-similarity",
+        type=float,
+        metavar="X",
+        help="leave out captions with a lower score, so that a clip may have fewer, or none; counted (default: none is "
+        "left out)",
+    )
     group.add_argument("--name", default="", help="of the label run (default: the profile and a hash of its settings)")
 
 
@@ -214,5 +229,6 @@ def label_options(args: argparse.Namespace) -> dict[str, Any]:
         "debias": args.debias,
         "captions": args.captions,
         "search": args.search,
+        "min_similarity": args.min_similarity,
         "name": args.name,
     }

@@ -17,10 +17,14 @@ __all__ = ["Method", "draw", "first_draw_probability"]
 Method = Literal["inverse-frequency", "uniform", "top"]
 
 
-def first_draw_probability(counts_BK: NDArray[np.int64]) -> NDArray[np.float64]:
+def first_draw_probability(
+    counts_BK: NDArray[np.int64], allowed_BK: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """(1/count) / sum of 1/count over a clip's candidates: the chance of each to be drawn first."""
     weights_BK = 1.0 / np.maximum(counts_BK, 1)
-    return weights_BK / weights_BK.sum(axis=1, keepdims=True)
+    if allowed_BK is not None:
+        weights_BK = weights_BK * allowed_BK
+    return weights_BK / np.maximum(weights_BK.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
 
 def draw(
@@ -31,13 +35,14 @@ def draw(
     counts_BK: NDArray[np.int64],
     drawn: int,
     method: Method = "inverse-frequency",
+    allowed_BK: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.intp]:
     """(B, K') columns of the candidates that were drawn, best candidate first.
 
     Without replacement, each next one with probability proportional to 1/count among those left: the K' largest of
     log(1/count) + Gumbel noise have just that law (Gumbel top-k). The noise comes from (seed, clip, caption) alone, so
     the draw of a clip depends on no other clip, and on no order. `uniform` and `top` are the controls: all weights
-    equal, and the K' best by score.
+    equal, and the K' best by score. Candidates that are not allowed come last, after all that are.
     """
     K = caption_BK.shape[1]
     if drawn > K:
@@ -48,5 +53,7 @@ def draw(
     keys_BK = -np.log(-np.log(uniform_BK))
     if method == "inverse-frequency":
         keys_BK -= np.log(np.maximum(counts_BK, 1))
+    if allowed_BK is not None:
+        keys_BK = np.where(allowed_BK, keys_BK, -np.inf)
     order_BK = np.argsort(-keys_BK, axis=1, kind="stable")
     return np.sort(order_BK[:, :drawn], axis=1)

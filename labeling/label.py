@@ -41,12 +41,15 @@ class LabelRun:
     candidates: Mapping[str, CandidateSet]
     """Slot name -> where its candidates come from."""
     clips_hash: str
+    min_similarity: float | None = None
+    """Captions with a lower score are left out; a clip may then have fewer than its profile draws, or none."""
     given_name: str = ""
 
     @property
     def hash(self) -> str:
         slots = [[slot.name, slot.draw, self.candidates[slot.name].hash] for slot in self.profile.slots]
-        return content_hash([self.profile.name, self.seed, self.method, slots, self.clips_hash, self.profile.prompt])
+        settings = [self.profile.name, self.seed, self.method, slots, self.clips_hash, self.profile.prompt]
+        return content_hash(settings + ([] if self.min_similarity is None else [self.min_similarity]))
 
     @property
     def name(self) -> str:
@@ -63,6 +66,7 @@ class LabelRun:
             "profile": self.profile.name,
             "seed": self.seed,
             "method": self.method,
+            "min_similarity": self.min_similarity,
             "prompt": self.profile.prompt,
             "slots": {
                 slot.name: {
@@ -128,7 +132,7 @@ def label_shard(crate: Crate, run: LabelRun, shard: int, slots: list[OpenSlot]) 
                 f"delete {crate.storage.url}/{opened.chosen.folder} and label again"
             )
         columns[opened.slot.name] = label_columns(
-            opened, clip_B, caption_BK, score_BK, seed=run.seed, method=run.method
+            opened, clip_B, caption_BK, score_BK, seed=run.seed, method=run.method, min_similarity=run.min_similarity
         )
     schema = labels_schema([opened.slot.name for opened in slots], prompt=run.profile.prompt)
     table = pa.table([columns[name] for name in schema.names], schema=schema)
@@ -139,10 +143,21 @@ def label_shard(crate: Crate, run: LabelRun, shard: int, slots: list[OpenSlot]) 
         shard=shard,
         rows=len(table),
         seconds=round(time.monotonic() - started, 3),
-        counts={"clips": len(table), **{o.slot.name: o.slot.draw * len(table) for o in slots}},
+        counts={"clips": len(table), **_drawn_counts(slots, table)},
     )
     write_marker(crate.storage, run.folder, crate.plan.shards, report, run_hash=run.hash, files={name: written})
     return report
+
+
+def _drawn_counts(slots: list[OpenSlot], table: pa.Table) -> dict[str, int]:
+    """Captions of each slot, and how many fewer than its draw there are, for `--min-similarity`."""
+    counts = {}
+    for opened in slots:
+        name, wanted = opened.slot.name, opened.slot.draw * len(table)
+        counts[name] = sum(len(chunk.flatten()) for chunk in table.column(name).chunks)
+        if counts[name] < wanted:
+            counts[f"{name}:below-min-similarity"] = wanted - counts[name]
+    return counts
 
 
 def label_columns(
@@ -153,15 +168,26 @@ def label_columns(
     *,
     seed: int,
     method: Method,
+    min_similarity: float | None = None,
 ) -> pa.ListArray:
     """The drawn captions of B clips as one Arrow column of LABEL_TYPE, without a Python object a caption."""
     rows_BK = np.searchsorted(opened.vocabulary.ids, caption_BK)
     counts_BK = opened.counts_N[rows_BK]
     drawn = min(opened.slot.draw, caption_BK.shape[1])
-    ranks = draw(seed=seed, clip_B=clip_B, caption_BK=caption_BK, counts_BK=counts_BK, drawn=drawn, method=method)
+    allowed_BK = np.ones(score_BK.shape, bool) if min_similarity is None else score_BK >= min_similarity
+    ranks = draw(
+        seed=seed,
+        clip_B=clip_B,
+        caption_BK=caption_BK,
+        counts_BK=counts_BK,
+        drawn=drawn,
+        method=method,
+        allowed_BK=allowed_BK,
+    )
+    kept = np.take_along_axis(allowed_BK, ranks, axis=1)
 
     def taken(values_BK: NDArray[Any]) -> NDArray[Any]:
-        return np.take_along_axis(values_BK, ranks, axis=1).ravel()
+        return np.take_along_axis(values_BK, ranks, axis=1)[kept]
 
     rows = pa.array(taken(rows_BK))
     kinds = {field.name: field.type for field in LABEL_TYPE.value_type}
@@ -169,12 +195,12 @@ def label_columns(
         "caption_id": _flat(opened.vocabulary.table.column("caption_id").take(rows)),
         "text": _flat(opened.vocabulary.texts.take(rows)),
         "score": pa.array(taken(score_BK), kinds["score"]),
-        "rank": pa.array(ranks.ravel().astype(np.int32), kinds["rank"]),
+        "rank": pa.array(ranks[kept].astype(np.int32), kinds["rank"]),
         "count": pa.array(taken(counts_BK), kinds["count"]),
-        "probability": pa.array(taken(first_draw_probability(counts_BK)), kinds["probability"]),
+        "probability": pa.array(taken(first_draw_probability(counts_BK, allowed_BK)), kinds["probability"]),
     }
     struct = pa.StructArray.from_arrays(list(values.values()), fields=list(LABEL_TYPE.value_type))
-    offsets = pa.array(np.arange(len(clip_B) + 1, dtype=np.int32) * drawn)
+    offsets = pa.array(np.concatenate([[0], kept.sum(axis=1).cumsum()]).astype(np.int32))
     return pa.ListArray.from_arrays(offsets, struct)
 
 

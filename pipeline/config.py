@@ -44,6 +44,8 @@ class ClipsConfig(BaseModel):
     """One audio column each; the first is `audio`, the others `audio_<kHz>k`."""
     track_time_limit_s: float = Field(default=120.0, gt=0)
     """Wall time without a decoded block after which a decoder counts as hung."""
+    min_music: float | None = None
+    """Clips whose `music_score` is lower are left out as `not-music`; none by default."""
     quality: QualityConfig = QualityConfig()
 
     @model_validator(mode="after")
@@ -57,4 +59,4 @@ class ClipsConfig(BaseModel):
 
     def hash(self) -> str:
         """Of everything that moves a byte in a shard; the time limit does not."""
-        return content_hash(self.model_dump(mode="json", exclude={"track_time_limit_s"}))
+        return content_hash(self.model_dump(mode="json", exclude={"track_time_limit_s"}, exclude_none=True))

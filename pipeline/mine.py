@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.audio.decode_guard import DecodeFailure, GuardedDecoder
 from pipeline.audio.embedding import AudioEmbedder, embed_clips
@@ -32,6 +33,8 @@ __all__ = ["EMBED_BATCH_CLIPS", "decoder_rates", "mine_shard"]
 EMBED_BATCH_CLIPS = 4
 """Clips embedded at once: fixed, since it moves the last bits of an embedding."""
 
+MusicScore = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""(C, D) embeddings -> (C,): how much nearer each is to music than to other sounds."""
 Beat = Callable[[dict[str, int]], None]
 """Told the counts so far after each track."""
 
@@ -42,7 +45,13 @@ def decoder_rates(crate: Crate) -> tuple[int, ...]:
 
 
 def mine_shard(
-    crate: Crate, index: int, *, embedder: AudioEmbedder, decoder: GuardedDecoder, beat: Beat
+    crate: Crate,
+    index: int,
+    *,
+    embedder: AudioEmbedder,
+    decoder: GuardedDecoder,
+    beat: Beat,
+    music: MusicScore | None = None,
 ) -> ShardReport:
     """Write the shard's clips and rejects, then its marker. The same bytes whoever runs it, and how often."""
     started = time.monotonic()
@@ -52,7 +61,7 @@ def mine_shard(
     with crate.storage.write(crate.clips_part(index)) as clips_file:
         schema = clips_schema(crate.config, crate.embedder.dimension)
         writer = ShardWriter(clips_file, schema, media=audio_columns(crate.config))
-        batch = _EmbedBatch(crate, embedder, writer, rejects)
+        batch = _EmbedBatch(crate, embedder, writer, rejects, music)
         for track in shard.tracks:
             before, seen = len(rejects), batch.seen
             for row in _track_rows(crate, track, decoder, rejects):
@@ -148,8 +157,16 @@ def _shared_columns(track: Track, info: SourceInfo, sha256: str, size: int) -> d
 class _EmbedBatch:
     """Gathers clips until a batch is full, embeds them, and hands finished rows to the writer in order."""
 
-    def __init__(self, crate: Crate, embedder: AudioEmbedder, writer: ShardWriter, rejects: list[Reject]) -> None:
+    def __init__(
+        self,
+        crate: Crate,
+        embedder: AudioEmbedder,
+        writer: ShardWriter,
+        rejects: list[Reject],
+        music: MusicScore | None,
+    ) -> None:
         self._crate, self._embedder, self._writer, self._rejects = crate, embedder, writer, rejects
+        self._music = music
         self._waiting: list[tuple[dict[str, Any], CutClip]] = []
         self.seen = 0
 
@@ -170,22 +187,27 @@ class _EmbedBatch:
             batch=EMBED_BATCH_CLIPS,
             embedder=self._embedder,
         )
-        for (row, clip), embedding_D in zip(self._waiting, embedding_CD, strict=True):
-            if np.isfinite(embedding_D).all():
-                self._writer.add([row | {"embedding": embedding_D.tolist()}])
+        scores = self._music(embedding_CD).tolist() if self._music else [None] * len(embedding_CD)
+        least = self._crate.config.min_music
+        for (row, clip), embedding_D, score in zip(self._waiting, embedding_CD, scores, strict=True):
+            if not np.isfinite(embedding_D).all():
+                self._rejects.append(_not_embedded(row, clip, "not-finite", "the embedder gave NaN or infinity"))
+            elif least is not None and score is not None and score < least:
+                detail = f"music score {score:.4f}, at least {least:g} wanted"
+                self._rejects.append(_not_embedded(row, clip, "not-music", detail))
             else:
-                self._rejects.append(_not_embedded(row, clip))
+                self._writer.add([row | {"embedding": embedding_D.tolist(), "music_score": score}])
         self._waiting.clear()
 
 
-def _not_embedded(row: dict[str, Any], clip: CutClip) -> Reject:
+def _not_embedded(row: dict[str, Any], clip: CutClip, reason: str, detail: str) -> Reject:
     return Reject(
         track_id=row["track_id"],
         key=row["source_key"],
         level="clip",
         stage="embed",
-        reason="not-finite",
-        detail="the embedder gave NaN or infinity",
+        reason=reason,
+        detail=detail,
         index=clip.index,
         start_s=clip.start_s,
         duration_s=clip.duration_s,

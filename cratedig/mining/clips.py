@@ -66,6 +66,8 @@ def do_clips(
     """
     from beam_jobs.clips import ClipsJob
     from beam_jobs.engine import run_job
+    from labeling.embedders.scoring import read_scoring
+    from labeling.weak import weak_clips
     from pipeline.crate.manifest import shard_counts
     from pipeline.crate.rejects import FirstTracks
 
@@ -79,6 +81,9 @@ def do_clips(
 
     run_job(job, work, on_tick)
     first.check(now=True)
+    scoring = read_scoring(embedder, crate.embedder.weights_hash)
+    for line in weak_clips(crate, scoring.min_music if scoring else None):
+        view.say(line)
     return shard_counts(crate)
 
 

@@ -31,6 +31,10 @@ class Scoring:
     """Its mean embedding over recorded music that it was calibrated on."""
     hears: tuple[str, ...]
     """Facts of the lexicon that a caption may state."""
+    min_music: float | None = None
+    """`music_score` below which recorded sounds were more often something else than music."""
+    min_similarity: float | None = None
+    """Score below which a caption says no more of a clip than of others, its offset taken off."""
 
     @property
     def offset_hash(self) -> str:
@@ -52,7 +56,12 @@ def read_scoring(name_or_path: str, weights_hash: str) -> Scoring | None:
         said = json.loads(file.read_text(encoding="utf-8"))
         if said["weights_hash"] != weights_hash:
             return None
-        return Scoring(offset_D=np.array(said["offset"], np.float32), hears=tuple(said["hears"]))
+        return Scoring(
+            offset_D=np.array(said["offset"], np.float32),
+            hears=tuple(said["hears"]),
+            min_music=said.get("min_music"),
+            min_similarity=said.get("min_similarity"),
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise EmbedderProblem(
             f"{file} cannot be understood ({error!r}): expected weights_hash, offset and hears; fetch it again, or "

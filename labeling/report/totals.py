@@ -63,6 +63,8 @@ class Totals:
     same_content: int = 0
     """Tracks whose file is byte for byte that of another track: kept, since nobody asked to leave them out."""
     hours: float = 0.0
+    music: dict[str, float] = field(default_factory=dict)
+    """Quantiles of the clips' `music_score`, by name; empty where they have none."""
     bytes: int = 0
     """Of the clips' and rejects' shards."""
     faults: list[str] = field(default_factory=list)
@@ -82,12 +84,12 @@ def count_totals(crate: Crate, proof: Proof | None = None) -> Totals:
     """Read the crate once, a few columns a shard. `proof`: of a verification that has just been made."""
     totals = Totals(planned=crate.plan.tracks)
     reasons: dict[tuple[str, str, str], Reason] = {}
-    seconds, contents = 0.0, []
+    seconds, contents, music = 0.0, [], [np.zeros(0, np.float32)]
     for row in read_row_rejects(crate.storage):
         _add(row, totals, reasons)
     for index in crate.shards:
         with crate.storage.open(crate.clips_part(index)) as file:
-            clips = read_table(file, columns=["track_id", "duration_s", "source_sha256"])
+            clips = read_table(file, columns=["track_id", "duration_s", "source_sha256", "music_score"])
         with crate.storage.open(crate.rejects_part(index)) as file:
             rejects = read_table(file).to_pylist()
         content_of = dict(zip(*(clips.column(name).to_pylist() for name in ("track_id", "source_sha256")), strict=True))
@@ -96,6 +98,7 @@ def count_totals(crate: Crate, proof: Proof | None = None) -> Totals:
         totals.written += len(written)
         totals.rejected += len({row["track_id"] for row in rejects} - written)
         totals.clips += len(clips)
+        music.append(clips.column("music_score").drop_null().to_numpy())
         seconds += pc.sum(clips.column("duration_s")).as_py() or 0.0
         for row in rejects:
             _add(row, totals, reasons)
@@ -103,6 +106,9 @@ def count_totals(crate: Crate, proof: Proof | None = None) -> Totals:
         totals.bytes += sum(wrote["bytes"] for wrote in marker["files"].values()) if marker else 0
     every = np.concatenate(contents) if contents else np.zeros(0, np.uint64)
     totals.same_content = len(every) - len(np.unique(every))
+    if len(scores := np.concatenate(music)):
+        shares = {"lowest": 0.0, "5 %": 0.05, "50 %": 0.5, "95 %": 0.95, "highest": 1.0}
+        totals.music = {name: round(float(np.quantile(scores, share)), 3) for name, share in shares.items()}
     totals.hours = round(seconds / 3600, 6)
     totals.lost = totals.planned - totals.written - totals.rejected
     totals.reasons = sorted(reasons.values(), key=lambda r: (-r.count, r.level, r.stage, r.reason))

@@ -294,6 +294,48 @@ def test_curated_joins_metadata_and_retrieves_nothing(tmp_path: Path, music: Pat
     assert ["Rain, again", "Ada", "folk", "calm"] in [row["metadata"] for row in rows]
 
 
+def test_weak_captions_are_left_out_and_counted(
+    finished_crate: Path, tmp_path: Path, vocabularies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished_crate, tmp_path / "crate")
+    crate = Crate.open(tmp_path / "crate")
+
+    def scores(run: str) -> list[list[float]]:
+        files = sorted((tmp_path / "crate/labels" / run).glob("*.parquet"))
+        return [[label["score"] for label in row["llm_lf"]] for row in pq.read_table(files).to_pylist()]
+
+    every = scores("first")
+    limit = float(np.median(np.concatenate(every)))
+    said: list[str] = []
+    run = label(crate, vocabularies, Engine(workers=1), min_similarity=limit, name="strong", note=said.append)
+    strong = scores(run)
+    assert all(score >= limit for row in strong for score in row)
+    assert {len(row) for row in strong} > {3}, "some clips have fewer than three, and some have all"
+    assert [len(row) for row in every] == [3] * len(every)
+    missing = 3 * len(every) - sum(map(len, strong))
+    assert f"captions llm_lf: {missing} left out, below --min-similarity {limit:g}" in said
+    assert verify_crate(crate).holds
+
+
+def test_clips_that_are_no_music_are_left_out_and_counted(
+    finished_crate: Path, music: Path, tmp_path: Path, tiny_clap: Path
+) -> None:
+    scores = pq.read_table(sorted((finished_crate / "clips").glob("*.parquet")), columns=["music_score"]).column(0)
+    limit = float(np.median(scores.to_numpy()))
+    crate = plan_crate(music, tmp_path / "crate", tiny_clap, CONFIG.model_copy(update={"min_music": limit}))
+    mine_clips(crate, Engine(workers=1))
+    left = pq.read_table(sorted((tmp_path / "crate/clips").glob("*.parquet"))).column("music_score").to_numpy()
+    assert sorted(left) == sorted(score for score in scores.to_numpy() if score >= limit)
+    proof = verify_crate(crate)
+    assert proof.holds
+    assert proof.reasons["clip:not-music"] == len(scores) - len(left) > 0
+    from labeling.weak import weak_clips
+
+    (line,) = weak_clips(Crate.open(finished_crate), limit)
+    assert line.startswith(f"warning: {len(scores) - len(left)} of {len(scores)} clips")
+    assert list(weak_clips(crate, limit)) == []
+
+
 def test_tags_of_files_are_the_metadata_of_clips(tmp_path: Path, tiny_clap: Path) -> None:
     from beam_jobs.labels import label_crate
 

@@ -20,6 +20,25 @@ def test_probability_is_the_share_of_one_over_count() -> None:
     np.testing.assert_allclose(first_draw_probability(np.array([[1, 2, 4]])), [[4 / 7, 2 / 7, 1 / 7]])
 
 
+def test_what_is_not_allowed_comes_last_and_has_no_chance() -> None:
+    n, counts = 500, np.array([5, 1, 1, 1])
+    captions = np.array([hash_u64("caption", i) for i in range(4)], dtype=np.uint64)
+    allowed = np.tile([True, True, False, False], (n, 1))
+    got = draw(
+        seed=3,
+        clip_B=clips(n),
+        caption_BK=np.tile(captions, (n, 1)),
+        counts_BK=np.tile(counts, (n, 1)),
+        drawn=3,
+        allowed_BK=allowed,
+    )
+    assert (got[:, :2] == [0, 1]).all()
+    np.testing.assert_allclose(
+        first_draw_probability(np.array([[4, 2, 1]]), np.array([[True, True, False]])), [[1 / 3, 2 / 3, 0]]
+    )
+    assert (first_draw_probability(np.array([[1, 1]]), np.zeros((1, 2), bool)) == 0).all()
+
+
 def test_pairs_are_drawn_as_often_as_drawing_one_by_one_predicts() -> None:
     n = 60_000
     counts = np.array([1, 2, 4, 8])

@@ -29,7 +29,10 @@ def calibrate(model: Path, folders: Sequence[Path], hears: Iterable[str]) -> int
 
 
 def write_scoring(model: Path, weights_hash: str, clips_BD: NDArray[np.float32], hears: Iterable[str]) -> None:
-    """The file beside the weights; it is no part of their hash, since it moves no embedding."""
+    """The file beside the weights; it is no part of their hash, since it moves no embedding.
+
+    `min_music` and `min_similarity` (see `Scoring`) are added by hand: `python -m benchmarks.music_score` measures.
+    """
     said = {
         "weights_hash": weights_hash,
         "clips": len(clips_BD),
