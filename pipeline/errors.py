@@ -8,6 +8,7 @@ CratedigError            shown as one line, exit code 2; the message gives value
 +-- IndexMismatch        embeddings of one model met with another's
 +-- RunFailed            the work ended, and its result is not to be used as it stands
     +-- TooManyRejects   more was left out than the run allows
+    +-- Outage           a remote source does not answer; the same command goes on when it does
     +-- VerifyFailed     the proof that nothing was lost does not hold
     +-- ProgramFault     cratedig, what is installed or the machine is at fault, and no input
 
@@ -23,6 +24,7 @@ __all__ = [
     "DecodeFailure",
     "EmbedderProblem",
     "IndexMismatch",
+    "Outage",
     "ProgramFault",
     "RunFailed",
     "TooManyRejects",
@@ -65,6 +67,10 @@ class RunFailed(CratedigError):
 
 class TooManyRejects(RunFailed):
     """More was left out than the run allows."""
+
+
+class Outage(RunFailed):
+    """A remote source does not answer, for longer than it was waited for."""
 
 
 class VerifyFailed(RunFailed):

@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import fsspec
-
 from pipeline.errors import BadInput, RunFailed
 from pipeline.locks import hold_file
+from pipeline.remote import file_system, is_local
 
 __all__ = ["HashingFile", "Storage"]
 
@@ -66,8 +65,8 @@ class Storage:
     """A folder, local or remote. Names are relative, with forward slashes."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.fs, self.root = fsspec.core.url_to_fs(os.fspath(root))
-        self.is_local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
+        self.fs, self.root = file_system(root)
+        self.is_local = is_local(self.fs)
 
     @property
     def url(self) -> str:

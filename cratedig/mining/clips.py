@@ -62,15 +62,19 @@ def do_clips(
 ) -> Counter[str]:
     """Do the shards of clips that are not done; returns the counts of all.
 
-    Raises TooManyRejects early where the first tracks show that the rest is not worth waiting for.
+    Tracks that met an outage of their source in an earlier run are among what is not done. Raises TooManyRejects early
+    where the first tracks show that the rest is not worth waiting for, and Outage where tracks are left that met one.
     """
     from beam_jobs.clips import ClipsJob
     from beam_jobs.engine import run_job
     from labeling.embedders.scoring import read_scoring
     from labeling.weak import weak_clips
     from pipeline.crate.manifest import shard_counts
-    from pipeline.crate.rejects import FirstTracks
+    from pipeline.crate.rejects import FirstTracks, check_outages
+    from pipeline.source.fetch import OUTAGE
 
+    if reopened := crate.retry_rejects(OUTAGE):
+        view.say(f"{len(reopened)} shards have tracks whose source did not answer; they are done again")
     job = ClipsJob(root=crate.storage.url, shard_count=crate.plan.shards, embedder=embedder, device=device)
     first, show = FirstTracks(crate, max_reject_share), view.watch(job)
 
@@ -81,10 +85,13 @@ def do_clips(
 
     run_job(job, work, on_tick)
     first.check(now=True)
+    counts = shard_counts(crate)
+    if counts[f"track:{OUTAGE}"]:
+        check_outages(crate, OUTAGE)
     scoring = read_scoring(embedder, crate.embedder.weights_hash)
     for line in weak_clips(crate, scoring.min_music if scoring else None):
         view.say(line)
-    return shard_counts(crate)
+    return counts
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -69,8 +69,10 @@ class Crate:
     def clips_done(self, index: int) -> bool:
         return is_done(self.storage, CLIPS, index, self.plan.shards, self.clips_hash)
 
-    def retry_rejects(self) -> list[int]:
+    def retry_rejects(self, reason: str = "") -> list[int]:
         """Reopen the shards with a track that was rejected as a whole, for sources that have been mended since.
+
+        reason: only for this one; for any where it is empty.
 
         What was made of the clips as they were goes too: all label runs and candidates, whose counts and mean are over
         all clips. The embeddings of captions stay.
@@ -80,7 +82,7 @@ class Crate:
         reopened = [
             index
             for index, marker in markers.items()
-            if marker and any(name.startswith("track:") for name in marker["counts"])
+            if marker and any(n.startswith("track:") and n.endswith(reason) for n in marker["counts"])
         ]
         if not reopened:
             return []

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 from pipeline.crate.crate import CLIPS, Crate
 from pipeline.crate.shards import read_marker
-from pipeline.errors import BadInput, TooManyRejects
+from pipeline.errors import BadInput, Outage, TooManyRejects
 from pipeline.parquet import read_table
 
-__all__ = ["FIRST_TRACKS", "FirstTracks", "check_reject_share", "reject_shares"]
+__all__ = ["FIRST_TRACKS", "FirstTracks", "check_outages", "check_reject_share", "reject_shares"]
 
 FIRST_TRACKS = 20
 """In the order of the plan, which is by hash and so a sample of the input."""
@@ -29,6 +30,25 @@ def reject_shares(counts: Mapping[str, int]) -> dict[str, float]:
     bad_clips = sum(n for name, n in counts.items() if name.startswith("clip:") and name not in _EXPECTED)
     clips = counts.get("clips", 0) + bad_clips
     return {"tracks": bad_tracks / max(tracks, 1), "clips": bad_clips / max(clips, 1)}
+
+
+def check_outages(crate: Crate, reason: str) -> None:
+    """Raises Outage, with what was met, where tracks are left out for now for `reason`."""
+    met: Counter[str] = Counter()
+    example = ""
+    for index in crate.shards:
+        with crate.storage.open(crate.rejects_part(index)) as file:
+            for row in read_table(file, columns=["key", "reason", "detail"]).to_pylist():
+                if row["reason"] == reason:
+                    met[row["detail"]] += 1
+                    example = example or row["key"]
+    if met:
+        said = ", ".join(f"{detail} ({count})" for detail, count in met.most_common(3))
+        raise Outage(
+            f"{met.total()} of {crate.plan.tracks:,} tracks could not be fetched: {said}; the first is {example}. All "
+            "others are done; run the same command again to fetch these, or label what is there: cratedig label "
+            f"{crate.storage.url}"
+        )
 
 
 def check_reject_share(counts: Mapping[str, int], limit: float) -> None:

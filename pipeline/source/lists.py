@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.errors import BadInput
 from pipeline.ids import track_id
 from pipeline.records import Reject, Track
-from pipeline.remote import file_system, is_local, is_url
+from pipeline.remote import UnknownScheme, check_scheme, file_system, is_local, is_url
 from pipeline.source.columns import NAMES, Columns, extra_of, known_names, recognise, tags_of, text_of
 from pipeline.source.parquet import inside_path
 from pipeline.source.rows import open_table
@@ -43,6 +43,7 @@ class ListReader:
         self.notes: dict[str, None] = {}
         self._row_of: dict[str, str] = {}
         self._numbers: Counter[str] = Counter()
+        self._schemes: dict[str, str] = {}
 
     def read(self, url: str, *, among: str = "") -> None:
         """Read the list at `url`. `among`: its name where there are several, for keys and rejects."""
@@ -79,6 +80,9 @@ class ListReader:
             given = next(iter(columns.values("path", row.values)), None)
             self._reject(where, "no-path", f"{given!r} where a path is expected" if given else "the path is blank")
             return
+        if is_url(track.path) and (wrong := self._scheme(track.path)):
+            self._reject(where, "unknown-scheme", wrong)
+            return
         first = self.tracks.setdefault(track.key, track)
         if first is track:
             self._row_of[track.key] = where
@@ -89,6 +93,17 @@ class ListReader:
             self._reject(where, "contradicts", f"{track.key!r} has the {name} {here!r}, in {earlier} {there!r}")
         else:
             self.repeated += 1
+
+    def _scheme(self, url: str) -> str:
+        """What is wrong with a URL's scheme; empty where nothing is. Raises BadInput where its driver is missing."""
+        scheme = url.split("://", 1)[0]
+        if scheme not in self._schemes:
+            self._schemes[scheme] = ""
+            try:
+                check_scheme(url)
+            except UnknownScheme as error:
+                self._schemes[scheme] = str(error)
+        return self._schemes[scheme]
 
     def _reject(self, where: str, reason: str, detail: str) -> None:
         detail = f"{where}: {detail}".encode("utf-8", "backslashreplace").decode()[:500]

@@ -18,9 +18,9 @@ from pipeline.errors import BadInput, DecodeFailure
 from pipeline.remote import file_system
 from pipeline.source.table import Row, Table
 
-__all__ = ["inside_path", "open_parquet", "read_inside"]
+__all__ = ["INSIDE", "inside_path", "open_parquet", "read_inside"]
 
-_PREFIX = "inside:"
+INSIDE = "inside:"
 _BATCH = 8_192
 
 
@@ -90,18 +90,16 @@ def _all_null(metadata: Any, leaf: str) -> bool:
 
 def inside_path(file: str, column: str, row: int) -> str:
     """Where the bytes of a row lie; `row` from 0."""
-    return f"{_PREFIX}{row}:{urllib.parse.quote(column, safe='')}:{file}"
+    return f"{INSIDE}{row}:{urllib.parse.quote(column, safe='')}:{file}"
 
 
-def read_inside(path: str) -> bytes | None:
-    """The bytes that an `inside:` path names; None for any other path.
+def read_inside(path: str) -> bytes:
+    """The bytes that an `inside:` path names.
 
     Pages are read up to the row and no further: a row group of a hundred audio files is not held in memory.
     Raises DecodeFailure `empty` for a row without bytes; an OSError or ArrowInvalid where the file has gone bad.
     """
-    if not path.startswith(_PREFIX):
-        return None
-    number, column, file = path.removeprefix(_PREFIX).split(":", 2)
+    number, column, file = path.removeprefix(INSIDE).split(":", 2)
     row, column = int(number), urllib.parse.unquote(column)
     fs, name = file_system(file)
     with fs.open(name, "rb") as source:
