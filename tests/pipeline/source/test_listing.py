@@ -61,7 +61,7 @@ def test_a_folder_behind_an_fsspec_url(tmp_path: Path) -> None:
 def test_a_manifest_carries_metadata_and_keeps_other_columns(tmp_path: Path) -> None:
     (tmp_path / "songs.csv").write_text(
         'path,title,artist,tags,licence,bpm\nsub/a.mp3,"Rain, again",Ada,"folk; calm;folk",CC0-1.0,90\n'
-        '/far/b.wav,,,"[""a"", ""b, c""]",,\ns3://bucket/c.flac,,,x|y,,\n'
+        '/far/b.wav,,,"[""a"", ""b, c""]",,\nhttp://host/c.flac,,,x|y,,\n'
     )
     tracks = {t.key: t for t in list_input(str(tmp_path / "songs.csv")).tracks}
     assert tracks["sub/a.mp3"].path == str(tmp_path / "sub/a.mp3")
@@ -69,7 +69,7 @@ def test_a_manifest_carries_metadata_and_keeps_other_columns(tmp_path: Path) -> 
     assert tracks["sub/a.mp3"].tags == ("folk", "calm")
     assert tracks["sub/a.mp3"].extra == (("bpm", "90"),)
     assert tracks["/far/b.wav"].tags == ("a", "b, c")
-    assert (tracks["s3://bucket/c.flac"].path, tracks["s3://bucket/c.flac"].tags) == ("s3://bucket/c.flac", ("x", "y"))
+    assert (tracks["http://host/c.flac"].path, tracks["http://host/c.flac"].tags) == ("http://host/c.flac", ("x", "y"))
 
 
 def test_parquet_gives_what_csv_gives(tmp_path: Path) -> None:
