@@ -279,7 +279,7 @@ class _GroupNorm(nn.GroupNorm):
             z.unflatten(1, (self.num_groups, -1)).sum(-1, keepdim=True) / count for z in (sums_BC, squares_BC)
         )
         inverse_BG1 = torch.rsqrt((square_BG1 - mean_BG1.square()).clamp(min=0) + self.eps)
-        weight_GC, bias_GC = (z.unflatten(0, (self.num_groups, -1)) for z in (self.weight, self.bias))
+        weight_GC, bias_GC = (z.view(self.num_groups, -1) for z in (self.weight, self.bias))
         scale_BC = (weight_GC * inverse_BG1).flatten(1)
         shift_BC = (bias_GC - weight_GC * (inverse_BG1 * mean_BG1)).flatten(1)
         return torch.addcmul(shift_BC[:, None].to(x_BTC.dtype), x_BTC, scale_BC[:, None].to(x_BTC.dtype))
