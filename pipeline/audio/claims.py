@@ -17,7 +17,7 @@ import av
 from pipeline.audio.extents import Extent, read_extent
 from pipeline.audio.trailing import sound_start
 
-__all__ = ["Promise", "is_film", "read_promise"]
+__all__ = ["Promise", "is_film", "ogg_promise", "read_promise"]
 
 _COUNTED_IN_HEADER = {"ape", "tta", "dsf", "mpc", "mpc8", "tak"}
 """Demuxers that take a stream's duration from a header which always has one."""
@@ -63,7 +63,7 @@ def read_promise(container: av.container.InputContainer, stream: Any, path: str)
         if "wv" in names:
             return Promise(counted_s=_wavpack_counted_s(file, stream))
         if "ogg" in names:
-            return Promise(breaks_off=_ogg_breaks_off(file))
+            return ogg_promise(file)
         extent = read_extent(file)
     if extent is not None and extent.in_pieces:
         return Promise(breaks_off="its last fragment is incomplete" if extent.cut else "")
@@ -165,8 +165,12 @@ def _mp3_count(data: bytes | mmap.mmap, at: int) -> Iterator[float]:
         yield frames * samples / rate_hz
 
 
-def _ogg_breaks_off(file: IO[bytes]) -> str:
+def ogg_promise(file: IO[bytes]) -> Promise:
     """The last page of an Ogg file is marked as the last of its stream."""
+    return Promise(breaks_off=_ogg_breaks_off(file))
+
+
+def _ogg_breaks_off(file: IO[bytes]) -> str:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         at = data.rfind(b"OggS")
         while at >= 0:

@@ -16,12 +16,12 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio.claims import Promise, is_film, read_promise
+from pipeline.audio.claims import Promise, is_film, ogg_promise, read_promise
 from pipeline.audio.extents import read_extent
 from pipeline.audio.mended import mended
 from pipeline.audio.probe import HEAD_BYTES, begins_like_audio
 from pipeline.audio.quality import FULL_SCALE, FULL_SCALE_OF_CODEC
-from pipeline.audio.tags import read_tags
+from pipeline.audio.tags import known_tags, read_tags
 from pipeline.audio.trailing import sound_end
 from pipeline.config import QualityConfig
 from pipeline.errors import DecodeFailure
@@ -74,7 +74,14 @@ class AudioSource:
 
     def blocks(self) -> Iterator[Block]:
         """All of the audio in order; damaged packets are left out and counted."""
-        with _opened(self._path) as container:
+        with contextlib.ExitStack() as open_files:
+            try:
+                container = open_files.enter_context(_opened(self._path))
+            except DecodeFailure as failure:
+                if failure.reason != "corrupt":
+                    raise
+                yield from self._second_opinion(failure)
+                return
             stream = _first_audio(container)
             self.container_name = container.format.name.split(",")[0]
             self.codec = stream.codec_context.name
@@ -91,6 +98,27 @@ class AudioSource:
                         yield self._block(fifo, _BLOCK)
             if fifo.samples:
                 yield self._block(fifo, fifo.samples)
+
+    def _second_opinion(self, failure: DecodeFailure) -> Iterator[Block]:
+        """Of libsndfile, on an Ogg file whose headers FFmpeg refuses (some have them twice) and players play."""
+        if not _head(self._path).startswith(b"OggS"):
+            raise failure
+        import soundfile
+
+        try:
+            with soundfile.SoundFile(self._path) as file:
+                self.container_name, self.codec = "ogg", file.subtype.lower()
+                self.sample_rate_hz, self.channels = file.samplerate, file.channels
+                self.tags = known_tags([file.copy_metadata()])
+                with open(self._path, "rb") as raw:
+                    self.promise = ogg_promise(raw)
+                while len(block_TC := file.read(_BLOCK, dtype="float32", always_2d=True)):
+                    self._alive()
+                    self.packets += 1
+                    self.samples += len(block_TC)
+                    yield list(np.ascontiguousarray(block_TC.T))
+        except soundfile.LibsndfileError as error:
+            raise failure from error
 
     @property
     def full_scale(self) -> float:

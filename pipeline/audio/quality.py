@@ -114,6 +114,8 @@ def judge(mono_T: NDArray[np.float32], quality: Quality, config: QualityConfig) 
         )
     deviation = _deviation_if_small(mono_T)
     if deviation is not None and _decibel(deviation**2) < config.silence_dbfs:
+        if quality.rms_dbfs < config.silence_dbfs:
+            return "silent", f"it is at {quality.rms_dbfs:.1f} dBFS, below {config.silence_dbfs:g} dBFS on the whole"
         return "constant", f"a level of {float(mono_T.mean(dtype=np.float64)):.3f} and no sound"
     if quality.clipped_share > config.max_clipped_share:
         return "clipped", (

@@ -7,10 +7,10 @@ in MP3 files (APEv2, and ID3's frames with the recording's MusicBrainz id and th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
-__all__ = ["read_tags"]
+__all__ = ["known_tags", "read_tags"]
 
 _LONGEST = 1_000
 """Characters of a value; comments can hold whole log files."""
@@ -44,7 +44,6 @@ _LICENCE = re.compile(r"creativecommons\.org|\bcc0\b|\bcc[ -]by\b|public domain|
 def read_tags(container: Any, stream: Any, path: str) -> dict[str, str]:
     """Name -> value: title, artist, album, isrc, genre, licence, album_artist, track_number, date, copyright, comment,
     musicbrainz_trackid and its like. Only what is there; where a name comes twice, the container's first one."""
-    found: dict[str, str] = {}
     names = set(container.format.name.split(","))
     sources: list[Mapping[str, str]] = [container.metadata, stream.metadata]
     if "mp3" in names:
@@ -53,6 +52,12 @@ def read_tags(container: Any, stream: Any, path: str) -> dict[str, str]:
             file.seek(0)
             # Without ID3v2 what FFmpeg found is ID3v1, which cuts a title at 30 bytes.
             sources = [*sources, frames, items] if file.read(3) == b"ID3" else [items, *sources]
+    return known_tags(sources)
+
+
+def known_tags(sources: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The tags of `sources` that are kept, under their names here; the first source that has one wins."""
+    found: dict[str, str] = {}
     for source in sources:
         for name, value in source.items():
             if (known := _known(name)) and (text := _clean(value)):

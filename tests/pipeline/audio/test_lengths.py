@@ -247,6 +247,39 @@ def test_a_fragmented_mp4_that_ends_in_a_fragment(tmp_path: Path) -> None:
     assert whole_and_cut(path, path.read_bytes()) == ("2 clips", "truncated")
 
 
+def _ogg_crc(page: bytes) -> bytes:
+    crc = 0
+    for byte in page:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc >> 31 else 0)) & 0xFFFFFFFF
+    return struct.pack("<I", crc)
+
+
+def test_an_ogg_file_that_has_its_headers_twice_is_read_by_libsndfile(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.ogg", chord(SECONDS, RATE), RATE, "ogg")
+    whole = path.read_bytes()
+    starts = [at for at in range(len(whole)) if whole.startswith(b"OggS\0", at)]
+    pages = [bytearray(whole[at:end]) for at, end in zip(starts, [*starts[1:], len(whole)], strict=True)]
+    heads = next(i for i, page in enumerate(pages) if i and int.from_bytes(page[6:14], "little"))
+    again = [bytearray(page) for page in pages[:heads]]
+    again[0][5] = 0  # not marked as a beginning: the same stream
+    out = b""
+    for number, page in enumerate(pages[:heads] + again + pages[heads:]):
+        page[18:26] = struct.pack("<II", number, 0)
+        page[22:26] = _ogg_crc(page)
+        out += page
+    with pytest.raises(av.error.InvalidDataError):
+        (tmp_path / "twice.ogg").write_bytes(out)
+        av.open(str(tmp_path / "twice.ogg"))
+    info, _ = cut_track(str(tmp_path / "twice.ogg"), CONFIG)
+    assert (info.container, info.codec, info.channels) == ("ogg", "vorbis", 2)
+    assert info.duration_s == pytest.approx(SECONDS, abs=0.1)
+    assert whole_and_cut(path, out) == ("2 clips", "truncated")
+    path.write_bytes(b"OggS" + bytes(4000))
+    assert end_of(path) == "corrupt"
+
+
 def test_seconds_promised() -> None:
     half = Extent(promised=200, there=100)
     assert Promise(extent=half).seconds(3.0) == 6.0
