@@ -99,15 +99,22 @@ class CrateClips:
         self.labels_hash: str | None = run.get("run_hash")
 
     def split(self, holdout_share: float) -> Split:
-        """By a hash of the track, so that no track is in two parts. What is held out is dealt to validation and test in
-        turn, each of which has at least one track.
+        """By a hash of the track, so that no track is in two parts, nor is another copy of it: files of the same title
+        and artist are one track here. What is held out is dealt to validation and test in turn, each of which has at
+        least one track.
 
         A crate of two tracks holds out one for both; one of a single track is not split: each part is the whole.
         """
-        tracks = [
-            self._read(CLIPS, shard, group, ["track_id"]).column(0).to_pylist() for shard, group in self._groups()
-        ]
-        ranks = {track: hash_u64("holdout", track) for group in tracks for track in group}
+        names = ["track_id", "title", "artist"]
+        tracks: list[list[str]] = []
+        ranks: dict[str, int] = {}
+        for shard, group in self._groups():
+            table = self._read(CLIPS, shard, group, names)
+            rows_of = [table.column(name).to_pylist() for name in names]
+            tracks.append([_recording(*row) for row in zip(*rows_of, strict=True)])
+            for track, recording in zip(rows_of[0], tracks[-1], strict=True):
+                rank = hash_u64("holdout", track)
+                ranks[recording] = min(rank, ranks.get(recording, rank))
         if not ranks:
             raise BadInput(f"{self.url} holds no clip; its input had none that could be used: see its report")
         ordered = sorted(ranks, key=ranks.__getitem__)
@@ -232,3 +239,8 @@ def _slot_kinds(run: dict[str, Any]) -> dict[str, str]:
         if kind not in ("long", "short"):
             raise CrateMismatch(f"label slot {name!r} is of kind {kind!r}; expected long or short")
     return kinds
+
+
+def _recording(track_id: str, title: str, artist: str) -> str:
+    """What copies of a recording have in common; where its names are not known, the track itself."""
+    return f"{artist}\n{title}".casefold() if title and artist else track_id

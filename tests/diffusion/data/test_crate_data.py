@@ -47,6 +47,17 @@ def test_a_track_is_in_one_part_alone(crate):
     assert (least.train.count, least.validation.count, least.test.count) == (8, 2, 2)
 
 
+def test_copies_of_a_recording_are_in_one_part_together(tmp_path):
+    titles = {f"t{shard:03d}{track:03d}": f"Song {track}" for shard in range(2) for track in range(4)}
+    titles["t001003"] = titles["t000003"].upper()
+    clips = CrateClips(make_crate(tmp_path, shards=2, tracks=4, clip_s=0.5, titles=titles), [16_000])
+    split = clips.split(0.0)
+    parts = [tracks(clips, rows) for rows in (split.train, split.validation, split.test)]
+    assert [len(part) for part in parts] == [4, 2, 2]
+    for part in parts:
+        assert {track[-3:] for track in part if track[:4] == "t000"} == {t[-3:] for t in part if t[:4] == "t001"}
+
+
 def test_more_held_out_never_lets_a_held_out_track_be_trained_on(crate):
     clips = CrateClips(crate, [16_000])
     few, many = clips.split(0.4), clips.split(0.7)
