@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc"]
 GO_ON = "interrupted; what is finished is kept, the same command goes on from there"
