@@ -74,8 +74,11 @@ def worker_processes(
             yield pool
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in set(active_children()) - others:
+            mine = set(active_children()) - others
+            for process in mine:
                 process.kill()
+            for process in mine:
+                process.join()
             raise
 
 

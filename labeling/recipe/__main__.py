@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
 from pipeline.errors import CratedigError
+from pipeline.process import Terminated, sigterm_interrupts
 
 __all__ = ["main"]
 
@@ -121,7 +123,7 @@ def _render(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """One step; the exit status is 2 for what the user can mend."""
+    """One step; the exit status is 2 for what the user can mend, 128 + the signal's number for Ctrl-C and SIGTERM."""
     args = _parser().parse_args(argv)
     steps = {
         "render": _render,
@@ -132,7 +134,11 @@ def main(argv: list[str] | None = None) -> int:
         "demo-music": _demo_music,
     }
     try:
-        steps[args.step](args)
+        with sigterm_interrupts():
+            steps[args.step](args)
+    except KeyboardInterrupt as interrupt:
+        print("error: interrupted; give the same command again", file=sys.stderr)
+        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
     except CratedigError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.process import is_alive
+from pipeline.process import Terminated, is_alive, sigterm_interrupts, worker_processes
 
 ROOT = Path(__file__).parents[2]
 PARENT = """
@@ -48,3 +48,30 @@ def test_grandchildren_end_with_a_process_that_is_killed_or_ends(how: str) -> No
     while any(map(is_alive, family)):
         assert time.monotonic() < until, f"{[pid for pid in family if is_alive(pid)]} live on"
         time.sleep(0.05)
+
+
+def test_sigterm_is_an_interruption_while_it_is_asked_for() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated), sigterm_interrupts():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_interrupted_pool_does_not_wait_for_its_workers() -> None:
+    with pytest.raises(Terminated), worker_processes(2) as pool:
+        pids = {pool.submit(os.getpid).result() for _ in range(4)}
+        sleeping = [pool.submit(time.sleep, 300) for _ in range(4)]
+        began = time.monotonic()
+        raise Terminated
+    assert time.monotonic() - began < 60
+    assert not any(map(is_alive, pids))
+    assert all(future.cancelled() or future.exception() for future in sleeping)
+
+
+def test_a_child_whose_parent_is_gone_already_ends() -> None:
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pipeline.process import die_with_parent\n"
+    code += "die_with_parent(int(sys.argv[1])); print('lives')"
+    for parent, said in ((os.getpid(), "lives\n"), (2**22 + 1, "")):
+        done = subprocess.run([sys.executable, "-c", code, str(parent)], capture_output=True, text=True)
+        assert done.stdout == said
