@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint matrix bench clean
+.PHONY: demo test check lint matrix bench conformance clean
 
 demo: .venv/demo.stamp  ## mine the bundled music into demo/crate and make its page
 	$(BIN)/cratedig demo --fresh
@@ -25,6 +25,9 @@ matrix: .venv/dev.stamp  ## the suite on every Python found, and with the lowest
 
 bench: .venv/dev.stamp  ## the figures that the README quotes
 	$(BIN)/python -m benchmarks.run
+
+conformance: .venv/dev.stamp  ## exports through the loaders of those who read them; installs each in its own environment
+	CRATEDIG_CONFORMANCE=1 $(BIN)/pytest -n 0 -rs tests/conformance
 
 clean:
 	rm -rf .venv demo

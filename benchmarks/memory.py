@@ -27,8 +27,11 @@ class PeakMemory:
 
     def watch(self) -> None:
         while Path(f"/proc/{self._pid}").exists():
-            self.peak_mib = max(self.peak_mib, sum(proportional_mib(pid) for pid in _descendants(self._pid)))
+            self.watch_once()
             time.sleep(self._every_s)
+
+    def watch_once(self) -> None:
+        self.peak_mib = max(self.peak_mib, sum(proportional_mib(pid) for pid in _descendants(self._pid)))
 
 
 def _descendants(pid: int) -> list[int]:

@@ -26,6 +26,7 @@ OTHERS = [
     ("python -m benchmarks.bundled_model recorded FOLDER", "the bundled model's captions of recorded music"),
     ("python -m labeling.recipe evaluate MODEL TESTS...", "accuracy on unseen pieces; see docs/bundled-model.md"),
     ("python -m benchmarks.laion_parity", "regenerates the LAION fixture; needs laion-clap in its own environment"),
+    ("python -m benchmarks.exports speed|memory|source", "exports against a copy and the clips job; 6 GB of disk"),
     ("python -m benchmarks.search", "exact and FAISS search over 4,000,000 captions; 21 GB of disk, 12 GB of memory"),
     ("python -m benchmarks.vocab_clean", "cleaning 4,000,000 sentences; 2 GB of disk, 4 GB of memory"),
     ("python -m benchmarks.vocab_judged", "junk of small language models, before and after cleaning, by a reader"),

@@ -48,7 +48,7 @@ def _beside(export: Export, counts: Mapping[str, int]) -> Files:
     spec, splits = export.spec, named(counts, "split:")
     root, features = spec.root or export.storage.url, ""
     if spec.layout == "hf":
-        features = dataset_info(spec, int(export.crate["dimension"]), splits)
+        features = dataset_info(spec, int(export.crate["dimension"]), splits, _bytes_by_split(export))
         yield "croissant.json", [(json.dumps(croissant(export, counts), indent=1, ensure_ascii=False) + "\n").encode()]
     elif spec.layout == "wds":
         for name, text in stable_audio_files(spec, root, splits).items():
@@ -58,6 +58,14 @@ def _beside(export: Export, counts: Mapping[str, int]) -> Files:
     else:
         yield from lp_musiccaps_files(lambda: _caption_rows(export))
     yield "README.md", [card(export, counts, usage=usage_of(spec), features=features).encode()]
+
+
+def _bytes_by_split(export: Export) -> Counter[str]:
+    size: Counter[str] = Counter()
+    for _, marker in export.markers():
+        for name, wrote in (marker or {"files": {}})["files"].items():
+            size[name.rpartition("/")[2].partition("-")[0]] += wrote["bytes"]
+    return size
 
 
 def _rows(export: Export) -> Iterator[dict[str, Any]]:

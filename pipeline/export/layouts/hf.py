@@ -52,8 +52,8 @@ draws from `captions` each time it reads a row.
 """
 
 
-def dataset_info(spec: ExportSpec, dimension: int, rows: Mapping[str, int]) -> str:
-    """The hub's `dataset_info` in YAML: features, and rows by split."""
+def dataset_info(spec: ExportSpec, dimension: int, rows: Mapping[str, int], size: Mapping[str, int]) -> str:
+    """The hub's `dataset_info` in YAML: features, and rows and bytes by split."""
     lines = ["dataset_info:", "  features:", "  - name: audio", "    dtype:", "      audio:"]
     lines.append(f"        sampling_rate: {spec.rate_hz}")
     for field in hf_schema(spec, dimension if spec.with_embeddings else 0):
@@ -65,7 +65,8 @@ def dataset_info(spec: ExportSpec, dimension: int, rows: Mapping[str, int]) -> s
             lines += [f"    length: {dimension}"] if field.name == "embedding" else []
     lines.append("  splits:")
     for split, count in sorted(rows.items()):
-        lines += [f"  - name: {split}", f"    num_examples: {count}"]
+        lines += [f"  - name: {split}", f"    num_bytes: {size[split]}", f"    num_examples: {count}"]
+    lines += [f"  download_size: {sum(size.values())}", f"  dataset_size: {sum(size.values())}"]
     return "\n".join(lines)
 
 

@@ -1,0 +1,266 @@
+"""Exports against copying the same bytes, their memory from 1,000 to 100,000 clips, and cutting from sources against
+the clips job without its model.
+
+    python -m benchmarks.exports speed [--clips 600]     MB/s of each layout and of a copy, two workers each, one run
+    python -m benchmarks.exports memory [--clips 100000] peak memory of all processes at 1,000 clips and at --clips
+    python -m benchmarks.exports source                  ms a clip: cut from sources, and the clips job without model
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from beam_jobs.export import ExportJob
+from beam_jobs.job import ShardJob
+from benchmarks.memory import PeakMemory
+from pipeline.audio.decode_guard import GuardedDecoder
+from pipeline.audio.flac import encode_flac
+from pipeline.config import ClipsConfig
+from pipeline.crate.crate import CLIPS, Crate
+from pipeline.crate.schema import audio_columns, clips_schema, labels_schema, rejects_schema
+from pipeline.crate.seals import write_sealed
+from pipeline.crate.shards import ShardWriter, part_name, write_marker
+from pipeline.export.export import begin_export
+from pipeline.export.spec import ExportSpec
+from pipeline.ids import clip_id, track_id
+from pipeline.mine import decoder_rates, mine_shard
+from pipeline.records import EmbedderCard, ShardReport, Track
+from pipeline.source.listing import Listing, list_input
+
+DEMO_MUSIC = Path(__file__).parent.parent / "examples" / "demo_music"
+CLIPS_A_TRACK = 6
+CARD = EmbedderCard(
+    name="none",
+    sample_rate_hz=24_000,
+    window_s=1.0,
+    dimension=8,
+    text_limit_tokens=77,
+    licence="",
+    revision="",
+    weights_hash="0" * 16,
+)
+
+
+class NoModel:
+    """Stands where the model is, and costs nothing."""
+
+    card = CARD
+
+    def embed_audio(self, windows_BT: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        return np.ones((len(windows_BT), CARD.dimension), np.float32)
+
+
+def made_crate(root: Path, clips: int, clip_s: float) -> Crate:
+    """A crate of `clips` clips of noise with three captions each, written as the jobs write it, without mining."""
+    config = ClipsConfig(clip_s=clip_s, clips_per_track=CLIPS_A_TRACK, sample_rates_hz=(24_000,))
+    keys = [f"{number:07d}.flac" for number in range(-(-clips // CLIPS_A_TRACK))]
+    tracks = sorted((Track(track_id=track_id(k), key=k, path=f"/nowhere/{k}") for k in keys), key=lambda t: t.track_id)
+    crate = Crate.create(root, Listing(source="made", tracks=tuple(tracks)), config, CARD)
+    write_sealed(crate.storage, "labels/made/run.json", RUN)
+    dice = np.random.default_rng(0)
+    audio = [
+        encode_flac((0.2 * dice.standard_normal(round(24_000 * clip_s))).astype(np.float32), 24_000) for _ in range(8)
+    ]
+    count = crate.plan.shards
+    for index in crate.shards:
+        chosen = tracks[index * len(tracks) // count : (index + 1) * len(tracks) // count]
+        _write_shard(crate, index, chosen, audio, clip_s)
+    return crate
+
+
+RUN = {
+    "run_hash": "made",
+    "profile": "noise2music",
+    "prompt": False,
+    "seed": 0,
+    "slots": {"llm_lf": {"kind": "long"}, "rater_sf": {"kind": "short"}},
+}
+
+
+def _write_shard(crate: Crate, index: int, tracks: list[Track], audio: list[bytes], clip_s: float) -> None:
+    count, rows = crate.plan.shards, 0
+    labels = []
+    with crate.storage.write(crate.clips_part(index), durable=False) as file:
+        schema = clips_schema(crate.config, CARD.dimension)
+        writer = ShardWriter(file, schema, media=audio_columns(crate.config))
+        for track in tracks:
+            for number in range(CLIPS_A_TRACK):
+                identity = clip_id(track.track_id, number * clip_s)
+                row = dict.fromkeys(schema.names) | {
+                    "clip_id": identity,
+                    "track_id": track.track_id,
+                    "start_s": number * clip_s,
+                    "duration_s": clip_s,
+                    "audio": {"bytes": audio[rows % len(audio)], "path": f"{identity}.flac"},
+                    "embedding": [0.0] * CARD.dimension,
+                    "tags": ["tag"],
+                    "extra": [],
+                    "licence": "CC0-1.0",
+                    "source_key": track.key,
+                    "source_sha256": "0" * 64,
+                    "source_duration_s": CLIPS_A_TRACK * clip_s,
+                    "source_sample_rate_hz": 44_100,
+                    "source_channels": 2,
+                }
+                writer.add([row])
+                drawn = [_caption(f"a calm piece with piano, number {rows}, said in way {way}") for way in range(3)]
+                labels.append({"clip_id": identity, "metadata": [], "llm_lf": drawn, "rater_sf": [_caption("calm")]})
+                rows += 1
+        writer.close()
+    with crate.storage.write(crate.rejects_part(index), durable=False) as rejects:
+        pq.write_table(rejects_schema().empty_table(), rejects)
+    report = ShardReport(shard=index, rows=rows, seconds=0.0, counts={"clips": rows, "tracks": len(tracks)})
+    files = {crate.clips_part(index): file, crate.rejects_part(index): rejects}
+    write_marker(crate.storage, CLIPS, count, report, run_hash=crate.clips_hash, files=files)
+    name = part_name("labels/made", index, count)
+    with crate.storage.write(name, durable=False) as label_file:
+        pq.write_table(pa.Table.from_pylist(labels, schema=labels_schema(["llm_lf", "rater_sf"])), label_file)
+    write_marker(crate.storage, "labels/made", count, report, run_hash="made", files={name: label_file})
+
+
+def _caption(text: str) -> dict[str, object]:
+    return {"caption_id": "0", "text": text, "score": 0.5, "rank": 0, "count": 1, "probability": 0.1}
+
+
+def run_shards(job: ShardJob, shards: list[int]) -> float:
+    """Seconds of one process over its shards, without its start."""
+    worker = job.open()
+    started = time.monotonic()
+    for shard in shards:
+        worker.run(shard)
+    seconds = time.monotonic() - started
+    worker.close()
+    return seconds
+
+
+def copy_files(names: list[str], out: str) -> float:
+    """Seconds of one process that copies files and waits until they are on the disk, as a shard does."""
+    started = time.monotonic()
+    for name in names:
+        target = Path(out) / Path(name).name
+        shutil.copyfile(name, target)
+        with target.open("rb") as file:
+            os.fsync(file.fileno())
+    return time.monotonic() - started
+
+
+def speed(clips: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(2) as pool:
+        root = Path(folder)
+        crate = made_crate(root / "crate", clips, 30.0)
+        files = [str(root / "crate" / crate.clips_part(k)) for k in crate.shards]
+        size = sum(Path(f).stat().st_size for f in files) / 1e6
+        print(f"{clips} clips of 30 s, {size:.0f} MB, two processes; MB/s by the slower one, two rounds")
+        for number in range(2):
+            (root / f"copy{number}").mkdir()
+            copies = [pool.submit(copy_files, files[k::2], str(root / f"copy{number}")) for k in range(2)]
+            copied = max(done.result() for done in copies)
+            said = [f"copy {size / copied:.0f}"]
+            shutil.rmtree(root / f"copy{number}")
+            for layout in ("hf", "wds", "folder", "captions"):
+                out = root / f"{layout}{number}"
+                export = begin_export(crate, out, ExportSpec(layout=layout, labels="made"))  # type: ignore[arg-type]
+                job = ExportJob(out=export.storage.url, crate=crate.storage.url, shard_count=export.shards)
+                todo = list(crate.shards)
+                parts = [pool.submit(run_shards, job, todo[k::2]) for k in range(2)]
+                seconds = max(done.result() for done in parts)
+                said.append(f"{layout} {size / seconds:.0f} ({copied / seconds:.2f} of a copy)")
+                shutil.rmtree(out)
+            print("; ".join(said), flush=True)
+
+
+def memory(clips: int) -> None:
+    for number in (1_000, clips):
+        with tempfile.TemporaryDirectory() as folder:
+            made_crate(Path(folder) / "crate", number, 0.5)
+            for name in ("hf", "wds", "folder --index audioldm,lhotse", "captions"):
+                layout, *options = name.split()
+                command = [sys.executable, "-m", "cratedig", "export", layout, f"{folder}/crate", *options]
+                started = time.monotonic()
+                process = subprocess.Popen(
+                    [*command, "--out", f"{folder}/{layout}", "--workers", "2"],
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+                peak = PeakMemory(process.pid, every_s=0.2)
+                while process.poll() is None:
+                    peak.watch_once()
+                    time.sleep(0.2)
+                print(
+                    f"{number} clips, {name}: peak {peak.peak_mib:.0f} MiB, {time.monotonic() - started:.0f} s",
+                    flush=True,
+                )
+                assert process.returncode == 0, name
+                shutil.rmtree(f"{folder}/{layout}")
+
+
+def source() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        listing = list_input(str(DEMO_MUSIC / "metadata.csv"))
+        crate = Crate.create(Path(folder) / "crate", listing, ClipsConfig(), CARD)
+        times: dict[str, list[float]] = {}
+        with GuardedDecoder(crate.config, decoder_rates(crate)) as decoder:
+            clips = 0
+            for _ in range(2):
+                started = time.process_time(), time.monotonic()
+                found = [
+                    mine_shard(crate, k, embedder=NoModel(), decoder=decoder, beat=lambda counts: None)
+                    for k in crate.shards
+                ]
+                clips = sum(report.rows for report in found)
+                times.setdefault("clips job without model", []).append(time.monotonic() - started[1])
+                _label(crate)
+                for rate, channels in ((24_000, 1), (44_100, 2)):
+                    out = Path(folder) / f"{rate}"
+                    spec = ExportSpec(layout="hf", labels="made", audio="source", rate_hz=rate, channels=channels)  # type: ignore[arg-type]
+                    export = begin_export(crate, out, spec)
+                    job = ExportJob(out=export.storage.url, crate=crate.storage.url, shard_count=export.shards)
+                    times.setdefault(f"source, {rate} Hz x {channels}", []).append(run_shards(job, list(crate.shards)))
+                    shutil.rmtree(out)
+        for name, seconds in times.items():
+            print(f"{name}: {1000 * min(seconds) / clips:.0f} ms a clip (of {len(seconds)} rounds, {clips} clips)")
+
+
+def _label(crate: Crate) -> None:
+    """Labels for a crate that was mined without a model."""
+    write_sealed(crate.storage, "labels/made/run.json", RUN)
+    for index in crate.shards:
+        with crate.storage.open(crate.clips_part(index)) as file:
+            ids = pq.ParquetFile(file).read(columns=["clip_id"]).column(0).to_pylist()
+        rows = [
+            {"clip_id": i, "metadata": [], "llm_lf": [_caption("a piece")], "rater_sf": [_caption("calm")]} for i in ids
+        ]
+        name = part_name("labels/made", index, crate.plan.shards)
+        with crate.storage.write(name) as wrote:
+            pq.write_table(pa.Table.from_pylist(rows, schema=labels_schema(["llm_lf", "rater_sf"])), wrote)
+        report = ShardReport(shard=index, rows=len(ids), seconds=0.0, counts={})
+        write_marker(crate.storage, "labels/made", crate.plan.shards, report, run_hash="made", files={name: wrote})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("speed", "memory", "source"))
+    parser.add_argument("--clips", type=int)
+    args = parser.parse_args()
+    if args.what == "speed":
+        speed(args.clips or 600)
+    elif args.what == "memory":
+        memory(args.clips or 100_000)
+    else:
+        source()
+
+
+if __name__ == "__main__":
+    main()
