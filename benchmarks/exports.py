@@ -58,7 +58,7 @@ class NoModel:
 
     card = CARD
 
-    def embed_audio(self, windows_BT: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def embed_audio(self, windows_BT: np.ndarray) -> np.ndarray:
         return np.ones((len(windows_BT), CARD.dimension), np.float32)
 
 
@@ -134,26 +134,30 @@ def _caption(text: str) -> dict[str, object]:
     return {"caption_id": "0", "text": text, "score": 0.5, "rank": 0, "count": 1, "probability": 0.1}
 
 
-def run_shards(job: ShardJob, shards: list[int]) -> float:
-    """Seconds of one process over its shards, without its start."""
+Seconds = tuple[float, float]
+"""On the clock, and of the processor."""
+
+
+def run_shards(job: ShardJob, shards: list[int]) -> Seconds:
+    """One process over its shards, without its start."""
     worker = job.open()
-    started = time.monotonic()
+    started = time.monotonic(), time.process_time()
     for shard in shards:
         worker.run(shard)
-    seconds = time.monotonic() - started
+    seconds = time.monotonic() - started[0], time.process_time() - started[1]
     worker.close()
     return seconds
 
 
-def copy_files(names: list[str], out: str) -> float:
-    """Seconds of one process that copies files and waits until they are on the disk, as a shard does."""
-    started = time.monotonic()
+def copy_files(names: list[str], out: str) -> Seconds:
+    """One process that copies files and waits until they are on the disk, as a shard does."""
+    started = time.monotonic(), time.process_time()
     for name in names:
         target = Path(out) / Path(name).name
         shutil.copyfile(name, target)
         with target.open("rb") as file:
             os.fsync(file.fileno())
-    return time.monotonic() - started
+    return time.monotonic() - started[0], time.process_time() - started[1]
 
 
 def speed(clips: int) -> None:
@@ -166,19 +170,25 @@ def speed(clips: int) -> None:
         for number in range(2):
             (root / f"copy{number}").mkdir()
             copies = [pool.submit(copy_files, files[k::2], str(root / f"copy{number}")) for k in range(2)]
-            copied = max(done.result() for done in copies)
-            said = [f"copy {size / copied:.0f}"]
+            copied = _both([done.result() for done in copies])
+            said = [f"copy {size / copied[0]:.0f}, {size / copied[1]:.0f} a CPU second"]
             shutil.rmtree(root / f"copy{number}")
             for layout in ("hf", "wds", "folder", "captions"):
                 out = root / f"{layout}{number}"
-                export = begin_export(crate, out, ExportSpec(layout=layout, labels="made"))  # type: ignore[arg-type]
+                export = begin_export(crate, out, ExportSpec(layout=layout, labels="made"))
                 job = ExportJob(out=export.storage.url, crate=crate.storage.url, shard_count=export.shards)
                 todo = list(crate.shards)
                 parts = [pool.submit(run_shards, job, todo[k::2]) for k in range(2)]
-                seconds = max(done.result() for done in parts)
-                said.append(f"{layout} {size / seconds:.0f} ({copied / seconds:.2f} of a copy)")
+                took = _both([done.result() for done in parts])
+                share = copied[0] / took[0]
+                said.append(f"{layout} {size / took[0]:.0f} ({share:.2f} of a copy), {size / took[1]:.0f} a CPU second")
                 shutil.rmtree(out)
             print("; ".join(said), flush=True)
+
+
+def _both(parts: list[Seconds]) -> Seconds:
+    """The slower one's clock, and the processor's seconds of both."""
+    return max(clock for clock, _ in parts), sum(cpu for _, cpu in parts)
 
 
 def memory(clips: int) -> None:
@@ -214,20 +224,22 @@ def source() -> None:
         with GuardedDecoder(crate.config, decoder_rates(crate)) as decoder:
             clips = 0
             for _ in range(2):
-                started = time.process_time(), time.monotonic()
+                started = time.monotonic()
                 found = [
                     mine_shard(crate, k, embedder=NoModel(), decoder=decoder, beat=lambda counts: None)
                     for k in crate.shards
                 ]
                 clips = sum(report.rows for report in found)
-                times.setdefault("clips job without model", []).append(time.monotonic() - started[1])
+                times.setdefault("clips job without model", []).append(time.monotonic() - started)
                 _label(crate)
                 for rate, channels in ((24_000, 1), (44_100, 2)):
                     out = Path(folder) / f"{rate}"
                     spec = ExportSpec(layout="hf", labels="made", audio="source", rate_hz=rate, channels=channels)  # type: ignore[arg-type]
                     export = begin_export(crate, out, spec)
                     job = ExportJob(out=export.storage.url, crate=crate.storage.url, shard_count=export.shards)
-                    times.setdefault(f"source, {rate} Hz x {channels}", []).append(run_shards(job, list(crate.shards)))
+                    times.setdefault(f"source, {rate} Hz x {channels}", []).append(
+                        run_shards(job, list(crate.shards))[0]
+                    )
                     shutil.rmtree(out)
         for name, seconds in times.items():
             print(f"{name}: {1000 * min(seconds) / clips:.0f} ms a clip (of {len(seconds)} rounds, {clips} clips)")

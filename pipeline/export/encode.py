@@ -15,7 +15,15 @@ from pipeline.audio.decode_guard import resample_channels
 from pipeline.audio.flac import decode_flac, to_int16
 from pipeline.export.example import Audio
 
-__all__ = ["encode", "from_column", "suffix"]
+__all__ = ["audio_seconds", "encode", "from_column", "suffix"]
+
+
+def audio_seconds(data: bytes) -> float:
+    """Of an encoded file, from its header."""
+    import soundfile
+
+    info = soundfile.info(io.BytesIO(data))
+    return float(info.frames / info.samplerate)
 
 
 def suffix(codec: str) -> str:

@@ -19,7 +19,7 @@ from pipeline.crate.shards import read_marker, write_marker
 from pipeline.errors import BadInput
 from pipeline.export.encode import encode, from_column
 from pipeline.export.example import Example
-from pipeline.export.layouts.layout import Layout
+from pipeline.export.layouts.layout import Layout, Row
 from pipeline.export.select import select
 from pipeline.export.spec import ExportSpec
 from pipeline.export.texts import Slots, choose_texts, join_texts
@@ -74,14 +74,8 @@ def export_shard(exporter: Exporter, index: int, count: int, run_hash: str, *, b
 
     def counted() -> Iterator[Example]:
         for example in examples_of(exporter, index, counts):
-            counts["clips"] += 1
-            counts[f"split:{example.split}"] += 1
-            counts["milliseconds"] += round(1000 * _seconds(example))
-            counts[f"licence:{example.licence or 'unknown'}"] += 1
-            if example.audio is not None and example.source_rate_hz < example.audio.rate_hz:
-                counts["above-source-rate"] += 1
-            if example.audio is not None and example.source_channels < example.audio.channels:
-                counts["mono-source"] += 1
+            seconds = example.audio.seconds if example.audio is not None else example.duration_s
+            Row.of(example.__dict__, example.split, seconds).count(counts, exporter.spec)
             beat({"clips": counts["clips"]})
             yield example
 
@@ -97,10 +91,6 @@ def export_shard(exporter: Exporter, index: int, count: int, run_hash: str, *, b
     )
     write_marker(exporter.out, SHARDS, count, report, run_hash=run_hash, files=files)
     return report
-
-
-def _seconds(example: Example) -> float:
-    return example.audio.seconds if example.audio is not None else example.duration_s
 
 
 def selected(

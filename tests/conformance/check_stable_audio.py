@@ -28,13 +28,13 @@ if __name__ == "__main__":
         config, batch_size=4, sample_size=RATE * SECONDS, sample_rate=RATE, audio_channels=2, num_workers=1
     )
     drawn: dict[str, set[str]] = {}
-    shape = None
+    shape, stereo = None, False
     for _epoch in range(6):
         for step, (audio, infos) in enumerate(loader):
             audio = audio[0] if audio.ndim == 4 else audio  # its training step takes the loader's own batch of one off
             assert tuple(audio.shape) == (4, 2, RATE * SECONDS), audio.shape
             shape = tuple(audio.shape)
-            stereo = [(a[0] - a[1]).abs().max().item() > 1e-4 for a in audio]
+            stereo |= any((a[0] - a[1]).abs().max().item() > 1e-4 for a in audio)
             for info in infos:
                 assert isinstance(one(info["prompt"]), str), info["prompt"]
                 key = str(one(info["id"] if "id" in info else info["relpath"]))
@@ -43,7 +43,7 @@ if __name__ == "__main__":
                 break
     varied = sum(len(prompts) > 1 for prompts in drawn.values())
     assert varied, "no clip was given two different captions"
-    assert any(stereo), "left and right are the same in every clip"
+    assert stereo, "left and right are the same in every clip"
     print(
         f"{shape}, {RATE} Hz, {varied} of {len(drawn)} clips with more than one caption; "
         f"e.g. {one(infos[0]['prompt'])!r}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.export.example import Example
 from pipeline.export.layouts.fields import as_json, fields
-from pipeline.export.layouts.layout import PerSplit
+from pipeline.export.layouts.layout import PerSplit, Removal, Row
 from pipeline.export.spec import ExportSpec
 from pipeline.storage import HashingFile, Storage
 
@@ -36,6 +36,23 @@ class Captions:
                 said = fields(example) | {"keywords": list(example.keywords), "tags": list(example.tags)}
                 files.of(example.split).write(as_json(said | {"scores": [round(s, 6) for s in example.scores]}))
         return files.files
+
+    def remove(self, out: Storage, spec: ExportSpec, files: Sequence[str], gone: frozenset[str]) -> Removal:
+        changed = {}
+        for name in files:
+            lines = out.read_bytes(name).splitlines(keepends=True)
+            kept = [line for line in lines if json.loads(line)["track_id"] not in gone]
+            if len(kept) < len(lines):
+                with out.write(name) as wrote:
+                    wrote.write(b"".join(kept))
+                changed[name] = wrote
+        return Removal(changed=changed, deleted=())
+
+    def rows(self, out: Storage, spec: ExportSpec, files: Sequence[str]) -> Iterator[Row]:
+        for name in files:
+            split = name.rpartition("/")[2].partition("-")[0]
+            for row in map(json.loads, out.read_bytes(name).splitlines()):
+                yield Row.of(row, split, row["duration_s"])
 
     def read(self, out: Storage, name: str, limit: int) -> Iterator[tuple[dict[str, Any], bytes]]:
         with out.open(name) as file:

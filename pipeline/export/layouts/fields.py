@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.export.example import Example
 
-__all__ = ["as_json", "fields"]
+__all__ = ["as_json", "fields", "track_of"]
 
 
 def fields(example: Example) -> dict[str, Any]:
@@ -36,6 +36,8 @@ def fields(example: Example) -> dict[str, Any]:
         "start_s": float(example.start_s),
         "duration_s": float(example.duration_s),
         "track_duration_s": float(example.track_duration_s),
+        "source_rate_hz": float(example.source_rate_hz),
+        "source_channels": float(example.source_channels),
         **({"sample_rate": float(example.audio.rate_hz)} if example.audio is not None else {}),
     }
 
@@ -43,3 +45,8 @@ def fields(example: Example) -> dict[str, Any]:
 def as_json(value: Mapping[str, Any]) -> bytes:
     """Sorted keys, one line."""
     return (json.dumps(value, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def track_of(name: str) -> str:
+    """The track of a file that is called by its example: `t1d89004070d80de41ea1-000030000.flac`."""
+    return name.rpartition("/")[2].partition(".")[0].partition("-")[0]

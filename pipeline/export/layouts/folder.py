@@ -13,7 +13,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from pipeline.crate.shards import part_name
 from pipeline.errors import BadInput
 from pipeline.export.encode import suffix
 from pipeline.export.example import Example
-from pipeline.export.layouts.fields import as_json, fields
+from pipeline.export.layouts.fields import as_json, fields, track_of
+from pipeline.export.layouts.layout import Removal, Row
 from pipeline.export.spec import ExportSpec
 from pipeline.storage import HashingFile, Storage
 
@@ -81,6 +82,25 @@ class Folder:
         files[rows_name(index, count)] = rows
         _to_disk(out, files)
         return files
+
+    def remove(self, out: Storage, spec: ExportSpec, files: Sequence[str], gone: frozenset[str]) -> Removal:
+        listed = [name for name in files if name.startswith(_SHARDS)]
+        changed = {}
+        for name in listed:
+            lines = out.read_bytes(name).splitlines(keepends=True)
+            kept = [line for line in lines if json.loads(line)["track_id"] not in gone]
+            if len(kept) < len(lines):
+                with out.write(name) as wrote:
+                    wrote.write(b"".join(kept))
+                changed[name] = wrote
+        deleted = tuple(name for name in files if name not in listed and track_of(name) in gone)
+        return Removal(changed=changed, deleted=deleted)
+
+    def rows(self, out: Storage, spec: ExportSpec, files: Sequence[str]) -> Iterator[Row]:
+        for name in files:
+            if name.startswith(_SHARDS):
+                for row in map(json.loads, out.read_bytes(name).splitlines()):
+                    yield Row.of(row, row["split"], row["samples"] / spec.rate_hz)
 
     def read(self, out: Storage, name: str, limit: int) -> Iterator[tuple[dict[str, Any], bytes]]:
         if not name.startswith(_SHARDS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from pipeline.crate.schema import with_features
 from pipeline.crate.shards import ShardWriter
-from pipeline.export.encode import suffix
+from pipeline.export.encode import audio_seconds, suffix
 from pipeline.export.example import Example
-from pipeline.export.layouts.layout import PerSplit
+from pipeline.export.layouts.layout import PerSplit, Removal, Row
 from pipeline.export.spec import ExportSpec
 from pipeline.storage import HashingFile, Storage
 
@@ -35,6 +35,7 @@ def hf_schema(spec: ExportSpec, dimension: int = 0) -> pa.Schema:
         *((name, text) for name in ("title", "artist", "album", "isrc", "licence", "source", "source_sha256")),
         ("track_id", text),
         *((name, number) for name in ("start_s", "duration_s", "track_duration_s")),
+        *((name, pa.int32()) for name in ("source_rate_hz", "source_channels")),
     ]
     if dimension:
         fields.append(("embedding", pa.list_(pa.float32(), dimension)))
@@ -60,7 +61,7 @@ def dataset_info(spec: ExportSpec, dimension: int, rows: Mapping[str, int], size
         if field.name != "audio":
             kind = field.type.value_type if pa.types.is_nested(field.type) else field.type
             word = "sequence" if pa.types.is_nested(field.type) else "dtype"
-            name = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32"}[kind]
+            name = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32", pa.int32(): "int32"}[kind]
             lines += [f"  - name: {field.name}", f"    {word}: {name}"]
             lines += [f"    length: {dimension}"] if field.name == "embedding" else []
     lines.append("  splits:")
@@ -81,18 +82,44 @@ class Hf:
     def write(
         self, out: Storage, spec: ExportSpec, index: int, count: int, examples: Iterator[Example]
     ) -> dict[str, HashingFile]:
-        schema = hf_schema(spec, self._dimension if spec.with_embeddings else 0)
-
-        def opened(file: HashingFile) -> ShardWriter:
-            return ShardWriter(file, schema, media=["audio"], group_bytes=GROUP_BYTES)
-
         def name(split: str) -> str:
             return f"data/{split}-{index:05d}-of-{count:05d}.parquet"
 
-        with PerSplit(out, name, opened, ShardWriter.close) as writers:
+        with PerSplit(out, name, lambda file: self._writer(file, spec), ShardWriter.close) as writers:
             for example in examples:
                 writers.of(example.split).add([self._row(example, spec)])
         return writers.files
+
+    def _writer(self, file: HashingFile, spec: ExportSpec) -> ShardWriter:
+        schema = hf_schema(spec, self._dimension if spec.with_embeddings else 0)
+        return ShardWriter(file, schema, media=["audio"], group_bytes=GROUP_BYTES)
+
+    def remove(self, out: Storage, spec: ExportSpec, files: Sequence[str], gone: frozenset[str]) -> Removal:
+        changed = {}
+        for name in files:
+            with out.open(name) as file:
+                parquet = pq.ParquetFile(file)
+                if gone.isdisjoint(parquet.read(columns=["track_id"]).column(0).to_pylist()):
+                    continue
+                with out.write(name) as wrote:
+                    writer = self._writer(wrote, spec)
+                    for group in range(parquet.metadata.num_row_groups):
+                        rows = parquet.read_row_group(group).to_pylist()
+                        for row in rows:
+                            if row["track_id"] not in gone:
+                                writer.add([row])
+                    writer.close()
+                changed[name] = wrote
+        return Removal(changed=changed, deleted=())
+
+    def rows(self, out: Storage, spec: ExportSpec, files: Sequence[str]) -> Iterator[Row]:
+        columns = ["licence", "source_rate_hz", "source_channels", "audio.bytes"]
+        for name in files:
+            split = name.rpartition("/")[2].partition("-")[0]
+            with out.open(name) as file:
+                for batch in pq.ParquetFile(file).iter_batches(batch_size=16, columns=columns):
+                    for row in batch.to_pylist():
+                        yield Row.of(row, split, audio_seconds(row["audio"]["bytes"]))
 
     def _row(self, example: Example, spec: ExportSpec) -> dict[str, Any]:
         row = {
@@ -102,7 +129,10 @@ class Hf:
             "keywords": list(example.keywords),
             "tags": list(example.tags),
         }
-        plain = "text title artist album isrc licence source source_sha256 track_id start_s duration_s track_duration_s"
+        plain = (
+            "text title artist album isrc licence source source_sha256 track_id start_s duration_s track_duration_s "
+        )
+        plain += "source_rate_hz source_channels"
         row |= {name: getattr(example, name) for name in plain.split()}
         return row | ({"embedding": example.embedding} if spec.with_embeddings else {})
 

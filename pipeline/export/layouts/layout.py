@@ -3,28 +3,59 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from pipeline.export.example import Example
 from pipeline.export.spec import ExportSpec
 from pipeline.storage import HashingFile, Storage
 
-__all__ = ["Layout", "PerSplit", "Sample", "Written"]
+__all__ = ["Layout", "PerSplit", "Removal", "Row"]
 
-Written = Mapping[str, HashingFile]
-"""Name below the export's root -> what was written."""
 T = TypeVar("T")
 
 
-class Sample(Protocol):
-    """An example as a reader of the files finds it."""
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Of one example, what a shard's marker counts."""
 
-    id: str
-    text: str
-    rate_hz: int
-    channels: int
+    split: str
+    licence: str
     seconds: float
+    """Of its audio; of its part of the source where there is none."""
+    source_rate_hz: int
+    source_channels: int
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any], split: str, seconds: float) -> Row:
+        return cls(
+            split=split,
+            licence=fields["licence"],
+            seconds=seconds,
+            source_rate_hz=int(fields["source_rate_hz"]),
+            source_channels=int(fields["source_channels"]),
+        )
+
+    def count(self, counts: Counter[str], spec: ExportSpec) -> None:
+        counts["clips"] += 1
+        counts[f"split:{self.split}"] += 1
+        counts["milliseconds"] += round(1000 * self.seconds)
+        counts[f"licence:{self.licence or 'unknown'}"] += 1
+        if spec.layout != "captions":
+            counts["above-source-rate"] += self.source_rate_hz < spec.rate_hz
+            counts["mono-source"] += self.source_channels < spec.channels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """What taking tracks out of a shard came to."""
+
+    changed: dict[str, HashingFile]
+    """Files that were written again without them."""
+    deleted: tuple[str, ...]
+    """Names that are to go: files of theirs alone."""
 
 
 class Layout(Protocol):
@@ -36,6 +67,14 @@ class Layout(Protocol):
         self, out: Storage, spec: ExportSpec, index: int, count: int, examples: Iterator[Example]
     ) -> dict[str, HashingFile]:
         """Write shard `index` of `count`; the files it made. Draws each example once and holds as few as it can."""
+        ...
+
+    def remove(self, out: Storage, spec: ExportSpec, files: Sequence[str], gone: frozenset[str]) -> Removal:
+        """Write those of a shard's `files` that hold tracks of `gone` again without them; others keep their bytes."""
+        ...
+
+    def rows(self, out: Storage, spec: ExportSpec, files: Sequence[str]) -> Iterator[Row]:
+        """What is counted of each example that a shard's `files` hold."""
         ...
 
     def read(self, out: Storage, name: str, limit: int) -> Iterator[tuple[dict[str, Any], bytes]]:

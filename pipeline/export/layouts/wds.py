@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.export.encode import suffix
+from pipeline.export.encode import audio_seconds, suffix
 from pipeline.export.example import Example
-from pipeline.export.layouts.fields import as_json, fields
-from pipeline.export.layouts.layout import PerSplit
+from pipeline.export.layouts.fields import as_json, fields, track_of
+from pipeline.export.layouts.layout import PerSplit, Removal, Row
 from pipeline.export.spec import ExportSpec
 from pipeline.storage import HashingFile, Storage
 
@@ -41,10 +40,10 @@ class Wds:
     def write(
         self, out: Storage, spec: ExportSpec, index: int, count: int, examples: Iterator[Example]
     ) -> dict[str, HashingFile]:
-        def opened(file: HashingFile) -> tarfile.TarFile:
-            return tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)  # type: ignore[call-overload]
+        def name(split: str) -> str:
+            return f"{split}/clips-{index:05d}.tar"
 
-        with PerSplit(out, lambda split: f"{split}/clips-{index:05d}.tar", opened, tarfile.TarFile.close) as tars:
+        with PerSplit(out, name, lambda file: file, _end) as tars:
             for example in examples:
                 tar = tars.of(example.split)
                 _add(tar, f"{example.id}.{suffix(spec.codec)}", example.sound.data)
@@ -52,24 +51,62 @@ class Wds:
                 _add(tar, f"{example.id}.txt", example.text.encode())
         return tars.files
 
+    def remove(self, out: Storage, spec: ExportSpec, files: Sequence[str], gone: frozenset[str]) -> Removal:
+        changed = {}
+        for name in files:
+            with out.open(name) as file, tarfile.open(fileobj=file) as tar:
+                members = tar.getmembers()
+                kept = [member for member in members if track_of(member.name) not in gone]
+                if len(kept) == len(members):
+                    continue
+                with out.write(name) as wrote:
+                    for member in kept:
+                        _add(wrote, member.name, _data(tar, member))
+                    _end(wrote)
+                changed[name] = wrote
+        return Removal(changed=changed, deleted=())
+
+    def rows(self, out: Storage, spec: ExportSpec, files: Sequence[str]) -> Iterator[Row]:
+        for name in files:
+            audio = b""
+            with out.open(name) as file, tarfile.open(fileobj=file) as tar:
+                for member in tar:
+                    if member.name.endswith(".json"):
+                        yield Row.of(json.loads(_data(tar, member)), name.partition("/")[0], audio_seconds(audio))
+                    elif not member.name.endswith(".txt"):
+                        audio = _data(tar, member)
+
     def read(self, out: Storage, name: str, limit: int) -> Iterator[tuple[dict[str, Any], bytes]]:
         audio = b""
         with out.open(name) as file, tarfile.open(fileobj=file, mode="r|") as tar:
             for member in tar:
-                data = tar.extractfile(member)
-                assert data is not None, "we wrote files alone"
                 if member.name.endswith(".json"):
-                    yield json.loads(data.read()), audio
+                    yield json.loads(_data(tar, member)), audio
                     limit -= 1
                     if limit == 0:
                         return
                 elif not member.name.endswith(".txt"):
-                    audio = data.read()
+                    audio = _data(tar, member)
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    """No owner and no time: the same examples are the same bytes."""
+def _data(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    found = tar.extractfile(member)
+    assert found is not None, "we wrote files alone"
+    return found.read()
+
+
+def _add(tar: HashingFile, name: str, data: bytes) -> None:
+    """A member without owner and time, so that the same examples are the same bytes; written in one piece, where
+    `TarFile.addfile` would copy it in pieces of 16 KB."""
     info = tarfile.TarInfo(name)
     info.size = len(data)
     info.mode = 0o644
-    tar.addfile(info, io.BytesIO(data))
+    tar.write(info.tobuf(tarfile.USTAR_FORMAT))
+    tar.write(data)
+    tar.write(bytes(-len(data) % tarfile.BLOCKSIZE))
+
+
+def _end(tar: HashingFile) -> None:
+    """Two empty blocks, filled up to a whole record."""
+    tar.write(bytes(2 * tarfile.BLOCKSIZE))
+    tar.write(bytes(-tar.size % tarfile.RECORDSIZE))
