@@ -37,24 +37,25 @@ def start(*args: object) -> subprocess.Popen[str]:
 
 def run(*args: object) -> tuple[int, str]:
     process = start(*args)
-    out, errors = process.communicate(timeout=240)
+    out, errors = process.communicate(timeout=500)
     return process.returncode, out + errors
 
 
 def stop_when(ready: Callable[[list[int]], bool], *args: object) -> tuple[int, str]:
     """Send SIGTERM to process 1, and to it alone as a container's engine does, once `ready` of its children."""
     process = start(*args)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while process.poll() is None and time.monotonic() < deadline:
         if (first := children(process.pid)) and ready(children(first[0])):
             os.kill(first[0], signal.SIGTERM)
             sent = time.monotonic()
-            out, errors = process.communicate(timeout=60)
-            assert time.monotonic() - sent < 15
+            out, errors = process.communicate(timeout=120)
+            assert time.monotonic() - sent < 60
             return process.returncode, out + errors
         time.sleep(0.02)
-    process.kill()
-    pytest.fail(f"it was over before it could be stopped: {process.communicate()}")
+    for first in children(process.pid):  # with it ends all that has its process numbers
+        os.kill(first, signal.SIGKILL)
+    pytest.fail(f"it was over, or not begun, before it could be stopped: {process.communicate()}")
 
 
 def children(pid: int) -> list[int]:
