@@ -5,7 +5,6 @@ N captions, D dimensions.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from labeling.search.candidates import read_embeddings
 from labeling.search.caption_embeddings import load_embeddings
 from labeling.search.exact import Captions, ExactSearch
 from labeling.search.some import SomeCaptions, heard_rows
+from pipeline.cpus import usable_cpus
 from pipeline.storage import Storage
 from vocab.store import Vocabulary
 
@@ -45,7 +45,7 @@ def prepare_index(crate: Crate, job: CandidatesJob, note: Callable[[str], None])
 
     from labeling.search.fast import FaissSearch, IndexCard, build_index, tune_width, write_index
 
-    threads = os.cpu_count() or 1
+    threads = usable_cpus()
     matrix_ND = load_embeddings(Storage(job.embeddings_root), job.embeddings_name, crate.embedder)
     searched: Captions = matrix_ND
     if job.hears:

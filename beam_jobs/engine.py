@@ -15,6 +15,7 @@ from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING, Literal
 
 from beam_jobs.job import ShardJob
+from pipeline.cpus import usable_cpus
 from pipeline.errors import BadInput, RunFailed
 from pipeline.process import kill_group
 from pipeline.progress import Failure, progress_folder, read_failure, read_heartbeats
@@ -39,7 +40,7 @@ class Engine:
     As a context manager it keeps its worker processes from one job to the next.
     """
 
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    workers: int = field(default_factory=usable_cpus)
     runner: str = "local"
     """`local`, or the name of a Beam runner such as PortableRunner, FlinkRunner, DataflowRunner."""
     beam_options: str = ""

@@ -46,7 +46,9 @@ def add_command(
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how the work is carried out (nothing here changes a byte of the result)")
-    group.add_argument("--workers", type=int, metavar="N", help="worker processes on this machine (default: its cores)")
+    group.add_argument(
+        "--workers", type=int, metavar="N", help="worker processes on this machine (default: the CPUs it may use)"
+    )
     group.add_argument(
         "--runner",
         default="local",

@@ -116,10 +116,12 @@ class _JobState:
         units = self._done[unit] + (working[unit] if self._left else 0)
         rejects = sum(n for name, n in (self._done + working).items() if name.startswith(("track:", "clip:")))
         shards = self._job.shard_count - len(self._left)
-        parts = [
-            f"{self._job.title}: {shards} of {self._job.shard_count} shards",
-            f"{units:,} {unit} ({units / max(seconds, 0.1):,.1f}/s)",
-        ]
+        rate = f" ({units / max(seconds, 0.1):,.1f}/s)" if units else ""
+        parts = [f"{self._job.title}: {shards} of {self._job.shard_count} shards", f"{units:,} {unit}{rate}"]
+        if heard := working["seconds_decoded"]:
+            parts.append(f"{duration(heard)} of audio decoded of the tracks in work")
+        if self._left and not units and not heard:
+            parts.append(f"{'begun' if working else 'starting'} {duration(seconds)} ago")
         if rejects:
             parts.append(f"{rejects} rejects")
         if self._left and len(self._left) < self.todo:

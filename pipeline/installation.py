@@ -11,7 +11,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["deciding_versions", "explain_fault", "is_fault"]
+__all__ = ["deciding_versions", "explain_fault", "install_command", "is_fault"]
 
 _DECIDING = ("av", "soxr", "numpy", "soundfile", "pyarrow", "torch", "transformers", "tokenizers", "faiss-cpu")
 """Distributions whose version can move the bytes of a crate: decoding, resampling, encoding, embedding, searching."""
@@ -55,6 +55,11 @@ def explain_fault(error: BaseException) -> str:
         f"nothing was left out for it. Installed: {installed}. Install the versions that cratedig was tested with "
         "(pip install -c constraints.txt -e .) or report this line; then the same command goes on"
     )
+
+
+def install_command(extra: str) -> str:
+    """What brings an extra; no package index has cratedig, so it is said for a clone."""
+    return f"pip install -e '.[{extra}]' in the folder of cratedig's clone"
 
 
 def _place(error: BaseException) -> str:

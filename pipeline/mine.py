@@ -62,6 +62,8 @@ def mine_shard(
         schema = clips_schema(crate.config, crate.embedder.dimension)
         writer = ShardWriter(clips_file, schema, media=audio_columns(crate.config))
         batch = _EmbedBatch(crate, embedder, writer, rejects, music)
+        decoder.on_decoded = lambda seconds: beat({**counts, "clips": batch.seen, "seconds_decoded": int(seconds)})
+        beat({**counts})
         for track in shard.tracks:
             before, seen = len(rejects), batch.seen
             for row in _track_rows(crate, track, decoder, rejects):

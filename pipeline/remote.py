@@ -10,8 +10,9 @@ from typing import Any
 import fsspec
 
 from pipeline.errors import BadInput
+from pipeline.installation import install_command
 
-__all__ = ["UnknownScheme", "check_scheme", "file_system", "install_command", "is_local", "is_url"]
+__all__ = ["UnknownScheme", "check_scheme", "file_system", "is_local", "is_url"]
 
 
 class UnknownScheme(BadInput):
@@ -20,11 +21,6 @@ class UnknownScheme(BadInput):
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "http": "http", "https": "http"}
 """Scheme -> the extra of pyproject.toml that brings its driver."""
-
-
-def install_command(extra: str) -> str:
-    """What brings an extra; no package index has cratedig, so it is said for a clone."""
-    return f"pip install -e '.[{extra}]' in the folder of cratedig's clone"
 
 
 def is_url(given: str) -> bool:

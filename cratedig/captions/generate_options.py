@@ -31,7 +31,7 @@ def add_generate_options(parser: argparse.ArgumentParser) -> None:
         default="",
         help=f"start this server, watch it, end it with the run (default: {SERVE_COMMAND})",
     )
-    where.add_argument("--vllm", action="store_true", help="vLLM in this process; needs cratedig[vllm] and a GPU")
+    where.add_argument("--vllm", action="store_true", help="vLLM in this process; needs .[vllm] and a GPU")
     where.add_argument("--transformers", action="store_true", help="transformers in this process, for small runs")
     where.add_argument(
         "--batch-requests", metavar="FILE", default="", help="write requests without an answer for a hosted batch API"

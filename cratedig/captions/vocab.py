@@ -176,9 +176,9 @@ def _add_clean(commands: Any) -> None:
 
 
 def _clean(args: argparse.Namespace) -> int:
-    import os
     from dataclasses import replace
 
+    from pipeline.cpus import usable_cpus
     from vocab.answers import open_source
     from vocab.cleaning.clean import CleanConfig, clean_vocabulary
     from vocab.cleaning.leak import evaluation_texts
@@ -200,7 +200,7 @@ def _clean(args: argparse.Namespace) -> int:
         config=config,
         songs=songs,
         evaluation=evaluation,
-        workers=args.workers or os.cpu_count() or 1,
+        workers=args.workers or usable_cpus(),
         keep_rejected=args.keep_rejected,
     )
     _say(args.out, card)
@@ -247,19 +247,19 @@ def _add_embed(commands: Any) -> None:
 
 
 def _embed(args: argparse.Namespace) -> int:
-    import os
     import time
 
     from beam_jobs.engine import Engine, run_job
     from beam_jobs.vocab_embed import embed_job, join_embeddings
     from cratedig.view import JobView
     from labeling.embedders.by_name import embedder_card
+    from pipeline.cpus import usable_cpus
     from pipeline.errors import BadInput
 
     if args.input.startswith("bundled:") and not args.out:
         raise BadInput(f"{args.input} lies in the installed package; give --out FOLDER for its embeddings")
     job = embed_job(args.input, embedder_card(args.embedder), embedder=args.embedder, device=args.device, root=args.out)
-    workers = args.workers or (1 if args.device not in ("auto", "cpu") else os.cpu_count() or 1)
+    workers = args.workers or (1 if args.device not in ("auto", "cpu") else usable_cpus())
     began = time.monotonic()
     with JobView() as view:
         done = run_job(job, Engine(workers=workers), view.watch(job))

@@ -67,9 +67,10 @@ def _run(args: argparse.Namespace) -> int:
     from importlib.util import find_spec
 
     from pipeline.errors import BadInput
+    from pipeline.installation import install_command
 
     if find_spec("accelerate") is None or find_spec("tensorboard") is None:
-        raise BadInput("training needs accelerate and tensorboard: pip install 'cratedig[train]'")
+        raise BadInput(f"training needs accelerate and tensorboard: {install_command('train')}")
     if args.wandb and find_spec("wandb") is None:
         raise BadInput("--wandb needs wandb: pip install wandb")
     from diffusion.training.demos import make_demos

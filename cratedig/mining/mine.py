@@ -77,8 +77,7 @@ def mine(args: argparse.Namespace) -> int:
     check_labels(label_keywords["profile"], label_keywords["vocabularies"], label_keywords["k"])
     check_reject_share({}, args.max_reject_share)
     work = engine(args)
-    warn_of_embedder(args.embedder, args.device)
-    crate = open_plan(args, config)
+    crate = open_plan(args, config, ready=lambda: warn_of_embedder(args.embedder, args.device))
     retry_rejects(args, crate)
     from cratedig.view import JobView
 

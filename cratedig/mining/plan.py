@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from cratedig.options import add_clip_options, add_command, add_embedder_options, clips_config
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.config import ClipsConfig
     from pipeline.crate.crate import Crate
     from pipeline.source.listing import Listing
@@ -52,8 +54,11 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def open_plan(args: argparse.Namespace, config: ClipsConfig) -> Crate:
-    """List the input and begin its crate, or take up the one that was begun."""
+def open_plan(args: argparse.Namespace, config: ClipsConfig, *, ready: Callable[[], None] = lambda: None) -> Crate:
+    """List the input and begin its crate, or take up the one that was begun.
+
+    ready: called when all that can be refused by reading a few files was not, and before anything is written.
+    """
     from labeling.embedders.by_name import embedder_card
     from pipeline.crate.crate import Crate
     from pipeline.installation import deciding_versions
@@ -63,7 +68,7 @@ def open_plan(args: argparse.Namespace, config: ClipsConfig) -> Crate:
     card = embedder_card(args.embedder)
     source = str(Path(args.embedder).resolve()) if Path(args.embedder).is_dir() else args.embedder
     crate = Crate.create(
-        args.out, listing, config, card, embedder_source=source, tracks_per_shard=args.tracks_per_shard
+        args.out, listing, config, card, embedder_source=source, tracks_per_shard=args.tracks_per_shard, ready=ready
     )
     _print_listing(listing, crate.plan.shards)
     now, then = deciding_versions(), crate.made_with

@@ -50,7 +50,7 @@ _DEMUXERS = (
 class AudioSource:
     """The first audio stream of a file. One pass over `blocks`; then the counts are complete and `check` can judge."""
 
-    def __init__(self, path: str, alive: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, path: str, alive: Callable[[float], None] = lambda seconds: None) -> None:
         self._path = path
         self._alive = alive
         self.container_name = ""
@@ -230,7 +230,7 @@ class AudioSource:
 
     def _block(self, fifo: av.AudioFifo, samples: int) -> Block:
         """Views of FFmpeg's own buffer, which live as long as they are held; no copy."""
-        self._alive()
+        self._alive(self.samples / self.sample_rate_hz)
         frame = fifo.read(samples)
         planes = [np.frombuffer(plane, self._dtype) for plane in frame.planes]
         if frame.format.is_planar:

@@ -180,11 +180,11 @@ class _Session:
         self._taken, memory_T = self._slots.take(samples)
         return memory_T
 
-    def _alive(self) -> None:
+    def _alive(self, seconds: float) -> None:
         now = time.monotonic()
         if now - self._last_sign > self._sign_every_s:
             self._last_sign = now
-            self._wire.send({"kind": "alive"})
+            self._wire.send({"kind": "alive", "seconds": seconds})
 
     def _fail(self, reason: str, detail: str, stage: str = "decode") -> None:
         self._wire.send({"kind": "failed", "reason": reason, "detail": detail[:500], "stage": stage})

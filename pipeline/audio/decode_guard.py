@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -56,6 +56,8 @@ class GuardedDecoder:
         self._rates_hz = tuple(dict.fromkeys(rates_hz))
         self._child: _Child | None = None
         self._turn = 0
+        self.on_decoded: Callable[[float], None] = lambda seconds: None
+        """Told now and then how many seconds of the track in work are decoded."""
 
     def __enter__(self) -> GuardedDecoder:
         return self
@@ -150,7 +152,7 @@ class GuardedDecoder:
     def _answer(self, child: _Child) -> tuple[dict[str, Any], int | None]:
         limit_s = self._config.track_time_limit_s
         try:
-            return child.answer(limit_s)
+            return child.answer(limit_s, self.on_decoded)
         except TimeoutError as error:
             raise DecodeFailure("decode-timeout", f"nothing decoded for {limit_s:g} s") from error
 
@@ -246,8 +248,10 @@ class _Child:
         with contextlib.suppress(OSError):
             self._wire.send({"kind": "free", "slot": slot})
 
-    def answer(self, limit_s: float) -> tuple[dict[str, Any], int | None]:
-        """The next message; signs of life count as answers to the clock alone."""
+    def answer(
+        self, limit_s: float, on_decoded: Callable[[float], None] = lambda seconds: None
+    ) -> tuple[dict[str, Any], int | None]:
+        """The next message; signs of life, which say how far the track is decoded, count for the clock alone."""
         self._wire.set_time_limit(limit_s)
         while True:
             answer = self._wire.receive()
@@ -255,6 +259,7 @@ class _Child:
                 raise _ChildDied(self._how_it_ended())
             if answer[0]["kind"] != "alive":
                 return answer
+            on_decoded(answer[0]["seconds"])
 
     def end(self) -> None:
         """Closing the socket is the message; a child in the middle of a track is not waited for."""

@@ -48,19 +48,20 @@ def cut_track(
     path: str,
     config: ClipsConfig,
     *,
-    alive: Callable[[], None] = lambda: None,
+    alive: Callable[[float], None] = lambda seconds: None,
     allocate: Allocate = lambda samples: np.empty(samples, np.float32),
 ) -> tuple[SourceInfo, Iterator[Piece | LeftOut]]:
     """Decode all of a track, then cut it. Every DecodeFailure of the track is raised here, before its first piece.
 
-    `alive` is called with each decoded block; `allocate` gives the memory in which a piece is handed out.
+    `alive` is called with each decoded block, with the seconds so far; `allocate` gives the memory in which a piece is
+    handed out.
     """
     source, info, blocks = _decoded_track(path, config, alive)
     return info, _pieces(blocks, source, config, allocate)
 
 
 def _decoded_track(
-    path: str, config: ClipsConfig, alive: Callable[[], None]
+    path: str, config: ClipsConfig, alive: Callable[[float], None]
 ) -> tuple[AudioSource, SourceInfo, Iterable[Block]]:
     """The source with its counts, what was found, and its blocks: held in memory, or to be decoded again."""
     source = AudioSource(path, alive)
@@ -144,7 +145,7 @@ def cut_excerpts(
     places: Sequence[tuple[float, float]],
     channels: int,
     *,
-    alive: Callable[[], None] = lambda: None,
+    alive: Callable[[float], None] = lambda seconds: None,
     allocate: Allocate = lambda samples: np.empty(samples, np.float32),
 ) -> tuple[SourceInfo, Iterator[NDArray[np.float32]]]:
     """Decode all of a track, then hand out [T, C] of each (start_s, duration_s), which rise and do not overlap.

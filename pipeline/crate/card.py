@@ -36,8 +36,13 @@ def write_card(crate: Crate) -> None:
         f"{crate.embedder.name}, the mean over windows of {crate.embedder.window_s:g} s.",
         "",
         "```python",
-        "from datasets import load_dataset",
+        "from datasets import Audio, load_dataset",
         'clips = load_dataset("parquet", data_files="clips/*.parquet", split="train")',
+        "# audio is decoded by torchcodec, which datasets 4 and later need; for its bytes (FLAC) instead:",
+        *(
+            f'clips = clips.cast_column("{name}", Audio(decode=False))  # soundfile.read(io.BytesIO(row["{name}"]["bytes"]))'
+            for name in audio_columns(crate.config)
+        ),
         *(
             f'labels = load_dataset("parquet", data_files="{LABELS}/{run}/*.parquet", split="train")  # same rows, '
             "same order"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -113,8 +113,11 @@ class Crate:
         *,
         embedder_source: str = "bundled",
         tracks_per_shard: int | None = None,
+        ready: Callable[[], None] = lambda: None,
     ) -> Crate:
         """Plan a crate at `root`, or take up the very same one that was begun there.
+
+        ready: called when nothing of that is refused and nothing is written yet.
 
         Raises CrateMismatch where another crate lies there, BadInput where something else does.
         """
@@ -132,6 +135,7 @@ class Crate:
         if storage.exists(_HEADER):
             begun = cls.open(root)
             _refuse_other(begun, crate)
+            ready()
             write_plan(storage, listing, shards)  # the same tracks may lie elsewhere now
             crate = replace(crate, made_with=begun.made_with)
             crate._write_listing(listing)
@@ -140,6 +144,7 @@ class Crate:
             raise BadInput(
                 f"{storage.url} is not empty and no crate (it holds {names[0]!r}); give --out a new or empty folder"
             )
+        ready()
         write_plan(storage, listing, shards)
         crate._write_listing(listing)
         return crate

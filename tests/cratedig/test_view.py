@@ -57,6 +57,25 @@ def test_a_terminal_gets_one_line_that_is_rewritten(tmp_path: Path) -> None:
     assert said.endswith(" left\n")
 
 
+def test_before_the_first_clip_it_says_how_far_the_track_is(tmp_path: Path) -> None:
+    job, out = CountingJob(root=str(tmp_path), shard_count=2), Terminal()
+    with JobView(out) as view:
+        tick = view.watch(job)
+        tick(False)
+        Heartbeat(Storage(tmp_path), "numbers", 0)({"clips": 0})
+        view._next = 0
+        tick(False)
+        Heartbeat(Storage(tmp_path), "numbers", 1)({"clips": 0, "seconds_decoded": 4000})
+        view._next = 0
+        tick(False)
+    lines = out.getvalue().rstrip("\n").split("\r\x1b[2K")[1:]
+    assert lines == [
+        "numbers: 0 of 2 shards, 0 clips, starting 0 s ago",
+        "numbers: 0 of 2 shards, 0 clips, begun 0 s ago",
+        "numbers: 0 of 2 shards, 0 clips, 1 h 6 min of audio decoded of the tracks in work",
+    ]
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(4.4, "4 s"), (200, "3 min 20 s"), (18_600, "5 h 10 min")])
 def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pipeline.errors import BadInput
+from pipeline.installation import install_command
 from pipeline.process import end_children_with_this
 from vocab.llm.backend import ANSWER_SCHEMA, BackendSettings, Completion, PromptRequest, Sampling, as_chat
 from vocab.llm.chat_template import needs_folding
@@ -16,14 +17,14 @@ _AT_ONCE = 512
 
 
 class VllmBackend:
-    """Needs the extra: pip install 'cratedig[vllm]'. Written against vLLM 0.33's `LLM` and `SamplingParams`."""
+    """Needs the extra: pip install -e '.[vllm]'. Written against vLLM 0.33's `LLM` and `SamplingParams`."""
 
     def __init__(self, settings: BackendSettings) -> None:
         try:
             import vllm
         except ImportError as error:
             raise BadInput(
-                f"vLLM is not installed ({error}); pip install 'cratedig[vllm]' on a machine with a GPU, "
+                f"vLLM is not installed ({error}); {install_command('vllm')}, on a machine with a GPU, "
                 "or use --server with any OpenAI-compatible server"
             ) from error
         end_children_with_this()

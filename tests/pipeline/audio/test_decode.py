@@ -16,6 +16,7 @@ import soundfile
 from numpy.typing import NDArray
 
 import pipeline.audio.pieces
+from pipeline.audio.decode import AudioSource
 from pipeline.audio.pieces import Piece, cut_track
 from pipeline.config import ClipsConfig
 from pipeline.errors import DecodeFailure
@@ -308,3 +309,12 @@ def test_three_hours_are_not_held(tmp_path: Path) -> None:
     duration_s, clips, peak_mib = done.stdout.split()
     assert (float(duration_s), int(clips)) == (10_800, 6)
     assert int(peak_mib) < 150, "three hours as 16-bit numbers alone are 165 MiB"
+
+
+def test_a_track_says_how_far_it_is_decoded(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.flac", chord(30.0, 44_100), 44_100, "flac")
+    heard: list[float] = []
+    for _ in AudioSource(str(tmp_path / "a.flac"), heard.append).blocks():
+        pass
+    assert heard == sorted(heard)
+    assert 0 < heard[0] < heard[-1] == pytest.approx(30.0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 
 from pipeline.crate.crate import Crate
 from pipeline.crate.dataset import iterate_clips, the_label_run
@@ -45,3 +47,13 @@ def test_which_labels(finished_crate: Path) -> None:
     assert the_label_run(crate) == "first"
     with pytest.raises(BadInput, match="has no labels 'second'; it has: first"):
         the_label_run(crate, "second")
+
+
+def test_what_the_readme_says_of_datasets_and_soundfile(finished_crate: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="what the README shows")
+    files = f"{finished_crate}/clips/*.parquet"
+    clips = datasets.load_dataset("parquet", data_files=files, split="train")
+    for name in ("audio", "audio_16k"):
+        clips = clips.cast_column(name, datasets.Audio(decode=False))
+    samples, rate_hz = soundfile.read(io.BytesIO(clips[0]["audio"]["bytes"]))
+    assert (len(samples), rate_hz) == (48_000, 24_000)
