@@ -38,7 +38,7 @@ def write_card(crate: Crate) -> None:
         "```python",
         "from datasets import Audio, load_dataset",
         'clips = load_dataset("parquet", data_files="clips/*.parquet", split="train")',
-        "# Audio is decoded by torchcodec, which datasets 4 and later need. For soundfile.read(io.BytesIO(...)) instead:",
+        "# Audio is decoded by torchcodec, which datasets 4 and later need. For soundfile.read(io.BytesIO(...)):",
         *(
             f'clips = clips.cast_column("{name}", Audio(decode=False))  # clips[0]["{name}"]["bytes"] is FLAC'
             for name in audio_columns(crate.config)
