@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_jobs.candidates import CandidatesJob
+from beam_jobs.cpus import usable_cpus
 from labeling.search.candidates import read_embeddings
 from labeling.search.caption_embeddings import load_embeddings
 from labeling.search.exact import Captions, ExactSearch
 from labeling.search.some import SomeCaptions, heard_rows
-from pipeline.cpus import usable_cpus
 from pipeline.storage import Storage
 from vocab.store import Vocabulary
 

@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING, Literal
 
+from beam_jobs.cpus import usable_cpus
 from beam_jobs.job import ShardJob
-from pipeline.cpus import usable_cpus
 from pipeline.errors import BadInput, RunFailed
 from pipeline.process import kill_group
 from pipeline.progress import Failure, progress_folder, read_failure, read_heartbeats

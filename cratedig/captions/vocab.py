@@ -178,7 +178,7 @@ def _add_clean(commands: Any) -> None:
 def _clean(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from pipeline.cpus import usable_cpus
+    from beam_jobs.cpus import usable_cpus
     from vocab.answers import open_source
     from vocab.cleaning.clean import CleanConfig, clean_vocabulary
     from vocab.cleaning.leak import evaluation_texts
@@ -249,11 +249,11 @@ def _add_embed(commands: Any) -> None:
 def _embed(args: argparse.Namespace) -> int:
     import time
 
+    from beam_jobs.cpus import usable_cpus
     from beam_jobs.engine import Engine, run_job
     from beam_jobs.vocab_embed import embed_job, join_embeddings
     from cratedig.view import JobView
     from labeling.embedders.by_name import embedder_card
-    from pipeline.cpus import usable_cpus
     from pipeline.errors import BadInput
 
     if args.input.startswith("bundled:") and not args.out:

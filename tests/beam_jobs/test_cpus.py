@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cpus
-from pipeline.cpus import usable_cpus
+from beam_jobs import cpus
+from beam_jobs.cpus import usable_cpus
 
 
 def put(root: Path, files: dict[str, str]) -> Path:
