@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from beam_jobs.candidates import CandidatesJob, count_candidates
+from beam_jobs.caption_cache import cache_folder, keep_embeddings, take_embeddings
 from beam_jobs.caption_index import prepare_index, search_name
 from beam_jobs.engine import Engine, OnTick, run_job
 from beam_jobs.job import ShardJob
@@ -269,19 +270,25 @@ def _embed_if_needed(
     """Embed the vocabulary into the crate unless its matrix lies there or beside the vocabulary already."""
     if embeddings_stand(Storage(job.embeddings_root), job.embeddings_name):
         return
-    from labeling.embedders.by_name import load_embedder
+    from labeling.embedders.by_name import embedder_card, load_embedder
 
-    embedder: Embedder = load_embedder(name, device=device, threads=1)
-    if embedder.card.weights_hash != crate.embedder.weights_hash:
+    card = embedder_card(name)
+    if card.weights_hash != crate.embedder.weights_hash:
         raise CrateMismatch(
             f"the clips of {crate.storage.url} were embedded by {crate.embedder.name} "
-            f"({crate.embedder.weights_hash[:12]}), {name} is {embedder.card.weights_hash[:12]}; captions must go "
+            f"({crate.embedder.weights_hash[:12]}), {name} is {card.weights_hash[:12]}; captions must go "
             "through the same model: give it with --embedder"
         )
+    cache, target = cache_folder(job.vocabulary, device), Storage(job.embeddings_root)
+    if take_embeddings(cache, job.embeddings_name, target):
+        note(f"captions {vocabulary.card.name}: their embeddings were made before and taken from the user's cache")
+        return
+    embedder: Embedder = load_embedder(name, device=device, threads=1)
     note(_coverage(vocabulary, embedder))
     embedding = embed_job(job.vocabulary, crate.embedder, embedder=name, device=device, root=job.embeddings_root)
     run_job(embedding, engine, stage(embedding))
     join_embeddings(embedding)
+    keep_embeddings(cache, job.embeddings_name, target)
 
 
 def _coverage(vocabulary: Vocabulary, embedder: Embedder) -> str:

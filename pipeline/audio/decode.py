@@ -113,7 +113,7 @@ class AudioSource:
                 with open(self._path, "rb") as raw:
                     self.promise = ogg_promise(raw)
                 while len(block_TC := file.read(_BLOCK, dtype="float32", always_2d=True)):
-                    self._alive()
+                    self._alive(self.samples / self.sample_rate_hz)
                     self.packets += 1
                     self.samples += len(block_TC)
                     yield list(np.ascontiguousarray(block_TC.T))
