@@ -28,6 +28,7 @@ from pipeline.crate.dataset import iterate_clips
 from vocab.build import caption_table
 from vocab.grammar.lexicon import stated_facts
 from vocab.grammar.words_style import STYLES
+from vocab.merge import merge_vocabularies
 from vocab.store import VocabularyCard, bundled_vocabulary, open_vocabulary, write_vocabulary
 
 __all__ = ["main"]
@@ -62,6 +63,14 @@ def main() -> int:
             _write(file, name, captions)
             _measure(copy, name, str(file))
         _measure(copy, "the bundled sentences", "")
+        written = open_vocabulary("bundled:written")
+        few, both = Path(scratch) / "few.parquet", Path(scratch) / "both.parquet"
+        sample = bundled_vocabulary("long").sample(len(written))
+        write_vocabulary(few, sample.table, sample.card)
+        merge_vocabularies([("written", written), ("long", bundled_vocabulary("long"))], both, name="both")
+        _measure(copy, "as many of them", str(few))
+        _measure(copy, "a language model's", "bundled:written")
+        _measure(copy, "both", str(both))
     return 0
 
 

@@ -220,14 +220,18 @@ def bundled_vocabulary(kind: Kind) -> Vocabulary:
 
 
 def open_vocabulary(name: str | os.PathLike[str]) -> Vocabulary:
-    """`bundled:long`, `bundled:short`, or the path of a vocabulary."""
+    """`bundled:long`, `bundled:short`, `bundled:written`, or the path of a vocabulary."""
     text = os.fspath(name)
     if text == "bundled:long":
         return bundled_vocabulary("long")
     if text == "bundled:short":
         return bundled_vocabulary("short")
+    if text == "bundled:written":
+        return Vocabulary.load(BUNDLED_FOLDER / "written.parquet")
     if text.startswith("bundled"):
-        raise VocabularyProblem(f"{text!r} is no bundled vocabulary; there are bundled:long and bundled:short")
+        raise VocabularyProblem(
+            f"{text!r} is no bundled vocabulary; there are bundled:long, bundled:short and bundled:written"
+        )
     return Vocabulary.load(text)
 
 

@@ -13,7 +13,7 @@ from cratedig.captions.vocab_generate import add_generate
 __all__ = ["add_parser"]
 
 _RAW = argparse.RawDescriptionHelpFormatter
-_VOCABULARY = "a vocabulary (.parquet), or bundled:long, bundled:short"
+_VOCABULARY = "a vocabulary (.parquet), or bundled:long, bundled:short, bundled:written"
 
 
 def add_parser(subparsers: Any) -> None:

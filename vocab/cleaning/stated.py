@@ -23,5 +23,8 @@ _KEPT = re.compile(
 
 def facts_of(caption: str) -> tuple[str, ...]:
     """`A waltz without a violin, like a music box` states a waltz."""
-    spoken = _DENIED.sub(lambda found: found.group() if _KEPT.match(found.group()) else " , ", caption)
-    return stated_facts(spoken)
+
+    def spoken(found: re.Match[str]) -> str:
+        return found.group().replace(" any ", " ") if _KEPT.match(found.group()) else " , "
+
+    return stated_facts(_DENIED.sub(spoken, caption))
