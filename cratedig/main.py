@@ -23,6 +23,7 @@ _COMMANDS = (
     "mining.verify",
     "mining.report",
     "mining.demo",
+    "curating.split",
     "exporting.export",
     "captions.vocab",
     "captions.embedder",

@@ -27,13 +27,13 @@ MAY_IMPORT = {
 EXCEPT = {("diffusion", "labeling.embedders.by_name")}
 """The default text encoder is the embedder's text tower."""
 WINGS = {
-    "pipeline": ("audio", "source", "crate", "export"),
+    "pipeline": ("audio", "source", "crate", "curation", "export"),
     "pipeline.export": ("layouts", "indexes"),
     "vocab": ("grammar", "cleaning", "llm"),
     "labeling": ("embedders", "search", "recipe", "report"),
     "labeling.recipe": ("composing", "rendering", "training", "judging"),
     "diffusion": ("model", "process", "data", "generation", "training"),
-    "cratedig": ("mining", "exporting", "captions", "cascade"),
+    "cratedig": ("mining", "curating", "exporting", "captions", "cascade"),
 }
 """A wing may import those before it, not those after it. Files beside the wings are the ground (imported by all) or the
 roof (importing all); that no file imports in a circle keeps them apart."""

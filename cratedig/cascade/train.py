@@ -37,6 +37,10 @@ def add_parser(subparsers: Any) -> None:
         "--crate", action="append", required=True, metavar="CRATE[=WEIGHT]", help="dataset; again for a mixture"
     )
     parser.add_argument("--labels", metavar="NAME", help="label run of the crates (default: the only one)")
+    parser.add_argument("--split", default="", metavar="NAME", help="split of the crates, see cratedig split "
+                        "(default: 2 %% of the tracks are held out, by hash)")  # fmt: skip
+    parser.add_argument("--allow-duplicates", action="store_true", help="train on what cratedig dedup would leave out")
+    parser.add_argument("--allow-contaminated", action="store_true", help="train on what is in an evaluation set")
     parser.add_argument(
         "--run", dest="run_name", default="tiny", metavar="NAME", help="paper, gpu80, gpu24 or tiny (default: tiny)"
     )
@@ -79,7 +83,10 @@ def _run(args: argparse.Namespace) -> int:
     from diffusion.training.trainer import Stopped, Trainer
 
     _quiet()
-    crates = [CrateUse(path, weight, args.labels) for path, weight in map(_crate, args.crate)]
+    crates = [
+        CrateUse(path, weight, args.labels, args.split, args.allow_duplicates, args.allow_contaminated)
+        for path, weight in map(_crate, args.crate)
+    ]
     out: Path = args.out or Path("runs") / args.run_name
     for stage in _STAGES if args.stage == "all" else (args.stage,):
         config = _changed(named_run(args.run_name, stage), args)

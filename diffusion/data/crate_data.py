@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from diffusion.data.holdout import part_tracks
 from diffusion.data.text_batch import ClipTexts
 from pipeline.crate.crate import CLIPS, LABELS, Crate, label_runs, read_run
 from pipeline.crate.schema import audio_columns
 from pipeline.crate.shards import part_name, read_marker
 from pipeline.errors import BadInput, CrateMismatch
-from pipeline.ids import hash_u64
 
 __all__ = ["CrateClips", "Group", "Part", "Rows", "Split"]
 
@@ -53,6 +53,10 @@ class Split:
     validation: Rows
     """The losses in checkpoints, and the demos, are of these."""
     test: Rows
+    hash: str
+    """Of the tracks that are trained on and held out."""
+    left_out: Mapping[str, int]
+    """Why tracks are in no part -> how many."""
 
 
 @dataclass(frozen=True)
@@ -98,32 +102,28 @@ class CrateClips:
         self._slots = _slot_kinds(run)
         self.labels_hash: str | None = run.get("run_hash")
 
-    def split(self, holdout_share: float) -> Split:
-        """By a hash of the track, so that no track is in two parts, nor is another copy of it: files of the same title
-        and artist are one track here. What is held out is dealt to validation and test in turn, each of which has at
-        least one track.
+    def split(
+        self, holdout_share: float, *, table: str = "", duplicates: bool = False, contaminated: bool = False
+    ) -> Split:
+        """By the split called `table`, else by hash, so that no track is in two parts, nor is another copy of it: files
+        of the same title and artist, and those that `cratedig dedup` found, are one track here. None changes its part
+        when the crate grows.
 
-        A crate of two tracks holds out one for both; one of a single track is not split: each part is the whole.
+        duplicates, contaminated: train on doubles, and on what stands in an evaluation set, all the same.
         """
-        names = ["track_id", "title", "artist"]
         tracks: list[list[str]] = []
-        ranks: dict[str, int] = {}
+        recordings: dict[str, str] = {}
         for shard, group in self._groups():
-            table = self._read(CLIPS, shard, group, names)
-            rows_of = [table.column(name).to_pylist() for name in names]
-            tracks.append([_recording(*row) for row in zip(*rows_of, strict=True)])
-            for track, recording in zip(rows_of[0], tracks[-1], strict=True):
-                rank = hash_u64("holdout", track)
-                ranks[recording] = min(rank, ranks.get(recording, rank))
-        if not ranks:
+            rows = self._read(CLIPS, shard, group, ["track_id", "title", "artist"]).to_pylist()
+            tracks.append([row["track_id"] for row in rows])
+            recordings |= {row["track_id"]: _recording(**row) for row in rows}
+        if not recordings:
             raise BadInput(f"{self.url} holds no clip; its input had none that could be used: see its report")
-        ordered = sorted(ranks, key=ranks.__getitem__)
-        wanted = sum(rank < holdout_share * 2.0**64 for rank in ranks.values())
-        held = ordered[: min(max(wanted, 2), len(ordered) - 1)]
-        train = set(ordered[len(held) :])
-        validation, test = set(held[::2]) or train, set(held[1::2] or held) or train
+        found = part_tracks(
+            self.crate, recordings, holdout_share, split=table, duplicates=duplicates, contaminated=contaminated
+        )
 
-        def rows(chosen: set[str]) -> Rows:
+        def rows_of(chosen: frozenset[str]) -> Rows:
             parts = []
             for (shard, group), ids in zip(self._groups(), tracks, strict=True):
                 kept = np.flatnonzero([track in chosen for track in ids]).astype(np.int32)
@@ -131,7 +131,13 @@ class CrateClips:
                     parts.append(Part(shard, group, kept))
             return Rows(tuple(parts))
 
-        return Split(train=rows(train), validation=rows(validation), test=rows(test))
+        return Split(
+            train=rows_of(found.train),
+            validation=rows_of(found.validation),
+            test=rows_of(found.test),
+            hash=found.hash,
+            left_out=found.left_out,
+        )
 
     def load(self, part: Part) -> Group:
         """Read one row group: a slice of the file, its audio not yet decoded."""

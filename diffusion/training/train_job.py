@@ -40,6 +40,12 @@ class CrateUse:
     """A folder, or any fsspec URL."""
     weight: float = 1.0
     labels: str | None = None
+    split: str = ""
+    """Of the crate's `splits/`, or a file; empty: by the hash of the track."""
+    duplicates: bool = False
+    """Train on tracks that `cratedig dedup` would not keep."""
+    contaminated: bool = False
+    """Train on tracks that `cratedig decontaminate` found in an evaluation set."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,11 @@ def open_data(
     train, held, about, sidecars = [], [], [], []
     for use in crates:
         clips = CrateClips(use.path, rates, labels=use.labels, text=stage.uses_text)
-        split = clips.split(config.holdout_share)
+        split = clips.split(
+            config.holdout_share, table=use.split, duplicates=use.duplicates, contaminated=use.contaminated
+        )
+        for why, count in sorted(split.left_out.items()):
+            say(f"{use.path}: {count} tracks are left out ({why})")
         train.append(ClipSource(clips, split.train, use.weight))
         held.append(ClipSource(clips, split.validation, use.weight))
         about.append(
@@ -75,6 +85,7 @@ def open_data(
                 "crate": clips.crate.clips_hash,
                 "labels": clips.labels_hash,
                 "clips": split.train.count,
+                "split": split.hash,
                 "weight": use.weight,
             }
         )

@@ -15,7 +15,7 @@ from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.shards import is_done, read_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.export.layouts.by_name import layout_of
-from pipeline.export.select import tables_hash
+from pipeline.export.select import tables_said
 from pipeline.export.shard import SHARDS
 from pipeline.export.spec import EXPORT_VERSION, ExportSpec
 from pipeline.ids import content_hash
@@ -164,7 +164,7 @@ def _refuse_other(found: Export, wanted: Export) -> None:
 
 def shard_hashes(crate: Crate, spec: ExportSpec) -> Callable[[int], str]:
     """For each shard a hash of all that determines its bytes: the choices, the tables of curation, its own input."""
-    tables = tables_hash(crate, spec)
+    tables = tables_said(crate, spec)
 
     def hash_of(index: int) -> str:
         inputs = []

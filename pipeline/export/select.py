@@ -1,35 +1,21 @@
 """Which clips an export takes, and into which split; each clip that is left out has its reason.
 
-The tables that a crate's curation writes are read where they exist, the rows of one shard's tracks at a time, so that
-memory does not grow with the crate: `splits/NAME.parquet` (track_id, split), `dedup/groups.parquet` (track_id, group,
-keep), `decontaminate/NAME.parquet` (track_id).
+The tables that a crate's curation writes are read where they exist (`pipeline.curation.tables`), the rows of one
+shard's tracks at a time.
 """
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from pipeline.crate.crate import Crate
-from pipeline.errors import BadInput
+from pipeline.curation.tables import find_split, left_out_tracks, split_of, tables_hash
 from pipeline.export.spec import ExportSpec, hash_shares
 from pipeline.ids import hash_u64
 from pipeline.source.licence import spdx
-from pipeline.storage import Storage
 
-__all__ = ["Selection", "check_split", "select", "tables_hash"]
-
-SPLITS, DEDUP, DECONTAMINATE = "splits", "dedup", "decontaminate"
-_GROUPS = f"{DEDUP}/groups.parquet"
+__all__ = ["Selection", "check_split", "select", "tables_said"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,33 +43,23 @@ class Selection:
 
 def select(crate: Crate, spec: ExportSpec, track_ids: Sequence[str]) -> Selection:
     """Look up the tracks of a shard."""
-    ids = sorted(set(track_ids))
-    left_out: dict[str, str] = {}
-    if not spec.allow_contaminated:
-        for name in crate.storage.list(DECONTAMINATE, ".parquet"):
-            rows = _rows(crate.storage, f"{DECONTAMINATE}/{name}", ids, ())
-            left_out |= {row["track_id"]: "contaminated" for row in rows}
-    if not spec.allow_duplicates and crate.storage.exists(_GROUPS):
-        rows = _rows(crate.storage, _GROUPS, ids, ("keep",))
-        left_out |= {row["track_id"]: "duplicate" for row in rows if not row["keep"]}
+    ids = set(track_ids)
     return Selection(
         split_of=_splits(crate, spec, ids),
-        left_out=left_out,
+        left_out=left_out_tracks(
+            crate, ids, duplicates=not spec.allow_duplicates, contaminated=not spec.allow_contaminated
+        ),
         licence_allow=frozenset(spec.licence_allow),
         require_licence=spec.require_licence,
     )
 
 
-def _splits(crate: Crate, spec: ExportSpec, ids: Sequence[str]) -> dict[str, str]:
+def _splits(crate: Crate, spec: ExportSpec, ids: set[str]) -> dict[str, str]:
     if spec.split == "none":
         return dict.fromkeys(ids, "train")
     if shares := hash_shares(spec.split):
         return {track: _dealt(track, shares) for track in ids}
-    storage, name = _split_table(crate, spec)
-    found = {row["track_id"]: row["split"] for row in _rows(storage, name, ids, ("split",))}
-    for track, split in found.items():
-        _check_name(split, f"{storage.url}/{name} puts track {track} into")
-    return found
+    return split_of(crate, spec.split, ids)
 
 
 def _dealt(track: str, shares: Mapping[str, float]) -> str:
@@ -99,64 +75,13 @@ def _dealt(track: str, shares: Mapping[str, float]) -> str:
 def check_split(crate: Crate, spec: ExportSpec) -> None:
     """Raises BadInput for a split table that is not there or cannot be read."""
     if spec.split != "none" and not hash_shares(spec.split):
-        _rows(*_split_table(crate, spec), [], ("split",))
+        split_of(crate, spec.split, ())
 
 
-def _check_name(split: object, said: str) -> None:
-    if not isinstance(split, str) or not re.fullmatch(r"[A-Za-z0-9_]+", split):
-        raise BadInput(f"{said} split {split!r}; loaders take letters, digits and _ alone: rename it in the table")
-
-
-def _split_table(crate: Crate, spec: ExportSpec) -> tuple[Storage, str]:
-    name = f"{SPLITS}/{spec.split}.parquet"
-    if crate.storage.exists(name):
-        return crate.storage, name
-    file = Path(spec.split)
-    if file.suffix in (".parquet", ".csv") and file.exists():
-        return Storage(file.absolute().parent), file.name
-    has = [n.removesuffix(".parquet") for n in crate.storage.list(SPLITS, ".parquet")]
-    raise BadInput(
-        f"split {spec.split!r} is neither in {crate.storage.url}/{SPLITS} (which has {', '.join(has) or 'none'}) nor a "
-        "Parquet or CSV file; make one, or deal by hash: --split hash:test=.05,valid=.05"
-    )
-
-
-def tables_hash(crate: Crate, spec: ExportSpec) -> str:
-    """Of the tables that this export looks at: when one of them changes, shards are written again."""
-    found = []
-    if not spec.allow_contaminated:
-        found += [f"{DECONTAMINATE}/{name}" for name in crate.storage.list(DECONTAMINATE, ".parquet")]
-    if not spec.allow_duplicates and crate.storage.exists(_GROUPS):
-        found.append(_GROUPS)
-    said = [f"{name} {crate.storage.sha256(name)}" for name in found]
+def tables_said(crate: Crate, spec: ExportSpec) -> str:
+    """Hashes of the tables that this export looks at: when one of them changes, shards are written again."""
+    said = tables_hash(crate, duplicates=not spec.allow_duplicates, contaminated=not spec.allow_contaminated)
     if spec.split != "none" and not hash_shares(spec.split):
-        storage, name = _split_table(crate, spec)
-        said.append(f"split {storage.sha256(name)}")
-    return " ".join(said)
-
-
-def _rows(storage: Storage, name: str, ids: Sequence[str], columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of the tracks `ids`: a Parquet table is looked through a row group at a time."""
-    wanted, keep = ["track_id", *columns], pa.array(ids, pa.string())
-    try:
-        if name.endswith(".csv"):
-            parts: Iterable[pa.Table] = [pa_csv.read_csv(io.BytesIO(storage.read_bytes(name))).select(wanted)]
-            return _of(parts, keep)
-        with storage.open(name) as file:
-            parquet = pq.ParquetFile(file)
-            if absent := [column for column in wanted if column not in parquet.schema_arrow.names]:
-                raise KeyError(f"no column {absent[0]!r}")
-            groups = range(parquet.metadata.num_row_groups)
-            return _of((parquet.read_row_group(group, columns=wanted) for group in groups), keep)
-    except (pa.ArrowException, KeyError, OSError) as error:
-        raise BadInput(
-            f"{storage.url}/{name} cannot be read as a table with the columns {', '.join(wanted)} "
-            f"({str(error).splitlines()[0]}); make it again"
-        ) from error
-
-
-def _of(parts: Iterable[pa.Table], ids: pa.Array) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for part in parts:
-        rows += part.filter(pc.is_in(part.column("track_id"), ids)).to_pylist()
-    return rows
+        storage, name = find_split(crate, spec.split)
+        said = f"{said} split {storage.sha256(name)}".strip()
+    return said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,10 @@ def make_crate(
     sound: Sound = tones,
     words: Callable[[int], dict[str, Any]] | None = None,
     labels: str | None = "run",
-    titles: Mapping[str, str] | None = None,
+    about: Callable[[int], dict[str, Any]] = lambda clip: {},
 ) -> Path:
-    """`tracks` per shard and `clips` per track; `words(clip)` gives long, short and metadata texts, `titles` that of a
-    track."""
+    """`tracks` per shard and `clips` per track; `words(clip)` gives long, short and metadata texts, `about(clip)` other
+    columns of its row."""
     config = ClipsConfig(clip_s=clip_s, clips_per_track=clips)
     card = EmbedderCard(
         name="none", sample_rate_hz=24_000, window_s=1.0, dimension=4, text_limit_tokens=16, licence="", revision="",
@@ -66,9 +66,7 @@ def make_crate(
         for track in range(tracks):
             track_id = f"t{shard:03d}{track:03d}"
             for index in range(clips):
-                rows.append(_clip_row(track_id, index, clip_s, sound(number, clip_s), config))
-                if titles:
-                    rows[-1] |= {"title": titles.get(track_id, ""), "artist": "Ada"}
+                rows.append(_clip_row(track_id, index, clip_s, sound(number, clip_s), config) | about(number))
                 ids.append((number, rows[-1]["clip_id"]))
                 number += 1
         schema = clips_schema(config, card.dimension)

@@ -50,7 +50,9 @@ def test_a_track_is_in_one_part_alone(crate):
 def test_copies_of_a_recording_are_in_one_part_together(tmp_path):
     titles = {f"t{shard:03d}{track:03d}": f"Song {track}" for shard in range(2) for track in range(4)}
     titles["t001003"] = titles["t000003"].upper()
-    clips = CrateClips(make_crate(tmp_path, shards=2, tracks=4, clip_s=0.5, titles=titles), [16_000])
+    named = list(titles.values())
+    about = lambda clip: {"title": named[clip // 2], "artist": "Ada"}  # noqa: E731
+    clips = CrateClips(make_crate(tmp_path, shards=2, tracks=4, clip_s=0.5, about=about), [16_000])
     split = clips.split(0.0)
     parts = [tracks(clips, rows) for rows in (split.train, split.validation, split.test)]
     assert [len(part) for part in parts] == [4, 2, 2]

@@ -1,0 +1,1 @@
+"""What is done to a crate that stands: tracks are taken down, crates are joined."""

@@ -1,0 +1,168 @@
+"""Splits: nobody stands on two sides, and nothing that has a side changes it."""
+
+import random
+
+import pytest
+
+from cratedig.main import main
+from diffusion.data.crate_data import CrateClips
+from diffusion.data.holdout import deal
+from pipeline.crate.crate import Crate
+from pipeline.curation.names import album_key, artist_keys
+from pipeline.curation.split import Described, make_split, write_split
+from pipeline.curation.tables import split_of
+from pipeline.errors import BadInput
+from tests.diffusion.crates import make_crate
+
+SHARES = {"test": 0.1, "valid": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("credit", "expected"),
+    [
+        ("The Beatles", {"beatles"}),
+        ("BEYONCÉ", {"beyonce"}),
+        ("Ann feat. Bob", {"ann feat bob", "ann", "bob"}),
+        ("Ann (ft. Bob & Cy)", {"ann ft bob and cy", "ann", "bob", "cy"}),
+        ("Ann; Bob", {"ann bob", "ann", "bob"}),
+        ("Various Artists", set()),
+        ("unknown", set()),
+        ("", set()),
+        ("???", set()),
+        ("X", {"x"}),
+        ("Björk", {"bjork"}),
+        ("AC/DC", {"ac dc", "ac", "dc"}),
+    ],
+)
+def test_a_credit_names_its_artists(credit, expected):
+    assert artist_keys(credit) == expected
+
+
+def test_albums_of_one_name_are_told_apart():
+    best = {"album": "Greatest Hits", "artist": "Queen"}
+    assert album_key(best) != album_key(best | {"artist": "Abba"})
+    assert album_key({"album": "Hits", "extra": [{"name": "album_artist", "value": "VA"}]}) == album_key(
+        {"album": "hits", "artist": "Abba", "extra": [{"name": "album_artist", "value": "VA"}]}
+    )
+    assert album_key({"album": "Unknown Album", "artist": "Abba"}) == ""
+
+
+def known(count, seed=0, artists=60):
+    draw = random.Random(seed)
+    rows = {}
+    for i in range(count):
+        artist = f"Artist {draw.randrange(artists)}"
+        if draw.random() < 0.02 and i < 600:
+            artist += f" feat. Artist {draw.randrange(artists)}"
+        rows[f"t{i:04d}"] = Described(row={"artist": artist, "source_key": f"{i}.mp3"}, clips=1)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    return Crate.open(
+        make_crate(tmp_path_factory.mktemp("crate"), shards=1, tracks=1, clips=1, clip_s=0.2, labels=None)
+    )
+
+
+def test_no_artist_is_on_two_sides_and_order_is_of_no_consequence(empty):
+    tracks = known(600)
+    split = make_split(empty, tracks, by="artist", shares=SHARES)
+    sides = {}
+    for track, side in split.side_of.items():
+        for key in artist_keys(tracks[track].row["artist"]):
+            sides.setdefault(key, set()).add(side)
+    assert len(sides) >= 60
+    assert all(len(side) == 1 for side in sides.values())
+    assert set(split.side_of.values()) == {"train", "valid", "test"}
+    shuffled = dict(random.Random(1).sample(list(tracks.items()), len(tracks)))
+    again = make_split(empty, shuffled, by="artist", shares=SHARES)
+    assert again.side_of == split.side_of
+    assert list(again.side_of) == list(split.side_of)
+
+
+def test_growth_moves_no_track(tmp_path):
+    crate = Crate.open(make_crate(tmp_path, shards=1, tracks=1, clips=1, clip_s=0.2, labels=None))
+    tracks = known(660)
+    old = dict(list(tracks.items())[:600])
+    split = make_split(crate, old, by="artist", shares=SHARES, name="artist")
+    write_split(crate, "artist", split.side_of, split.group_of)
+    grown = make_split(crate, tracks, by="artist", shares=SHARES, name="artist")
+    assert (grown.kept, grown.moved) == (600, ())
+    assert {track: grown.side_of[track] for track in old} == split.side_of
+    anew = make_split(crate, tracks, by="artist", shares=SHARES)
+    assert anew.side_of == grown.side_of
+
+
+def test_a_duet_of_two_sides_goes_to_train_and_is_said(tmp_path):
+    crate = Crate.open(make_crate(tmp_path, shards=1, tracks=1, clips=1, clip_s=0.2, labels=None))
+    write_split(crate, "artist", {"a": "train", "b": "test"}, {"a": "x", "b": "y"})
+    tracks = {
+        name: Described(row={"artist": who, "source_key": name}, clips=1)
+        for name, who in (("a", "Ann"), ("b", "Bob"), ("c", "Ann & Bob"))
+    }
+    split = make_split(crate, tracks, by="artist", shares=SHARES, name="artist")
+    assert dict(split.side_of) == {"a": "train", "b": "train", "c": "train"}
+    assert split.moved == (("b", "test", "train"),)
+
+
+def test_the_command_writes_a_table_that_training_reads(tmp_path, capsys):
+    who = ["Ann", "Bob", "Ann", "Cy", "Various Artists", "Dee"]
+    about = lambda clip: {"artist": who[clip // 2 % 6], "source_key": f"d/{clip // 2}.mp3"}  # noqa: E731
+    root = make_crate(tmp_path / "crate", shards=3, tracks=2, clips=2, clip_s=0.2, about=about)
+    assert main(["split", str(root), "--by", "artist", "--test", "0.3", "--valid", "0.3"]) == 0
+    said = capsys.readouterr().out
+    assert "6 tracks in 5 groups" in said
+    assert "largest group: 2 tracks, 33.3%" in said
+    assert "1 tracks name none of what was asked for and were grouped by their folder" in said
+    crate = Crate.open(root)
+    sides = split_of(crate, "artist", None)
+    assert sides["t000000"] == sides["t001000"]
+    first = (root / "splits" / "artist.parquet").read_bytes()
+    assert main(["split", str(root), "--by", "artist", "--test", "0.3", "--valid", "0.3"]) == 0
+    assert (root / "splits" / "artist.parquet").read_bytes() == first
+    assert b"Ann" not in first
+    groups = tmp_path / "groups.csv"
+    rows = "".join(f"d/{i}.mp3,g{i}\n" for i in range(6))
+    groups.write_text(f"path,group\n{rows}d/gone.mp3,g9\n")
+    assert main(["split", str(root), "--by", str(groups), "--dry-run"]) == 0
+    assert "6 tracks in 6 groups" in capsys.readouterr().out
+    assert not (root / "splits" / "groups.parquet").exists()
+    write_split(crate, "mine", {f"t00{i}00{j}": ("train" if i else "valid") for i in range(3) for j in range(2)},
+                {f"t00{i}00{j}": "g" for i in range(3) for j in range(2)})  # fmt: skip
+    split = CrateClips(root, [16_000]).split(0.02, table="mine")
+    assert (split.train.count, split.validation.count, split.test.count) == (8, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--test", "0.6", "--valid", "0.6"], "expected shares"),
+        (["--by", "genre"], "neither artist, album, track, group nor a file"),
+        (["--name", "../x"], "expected letters"),
+    ],
+)
+def test_bad_input(empty, args, message, capsys):
+    assert main(["split", empty.storage.url, *args]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_split_that_is_not_there(empty):
+    with pytest.raises(BadInput, match="cratedig split"):
+        CrateClips(empty.storage.url, [16_000], text=False).split(0.1, table="none")
+
+
+def test_training_deals_by_hash_so_that_more_tracks_move_none():
+    few = {f"t{i}": [f"t{i}"] for i in range(300)}
+    more = few | {f"n{i}": [f"n{i}"] for i in range(30)}
+    for old, new in zip(deal(few, 0.1), deal(more, 0.1), strict=True):
+        assert old <= new
+    assert all(deal(few, 0.1))
+
+
+def test_doubles_are_on_one_side_of_training():
+    parts = deal({f"t{i}": [f"t{i}", f"g{i // 3}"] for i in range(300)}, 0.3)
+    for part in parts:
+        assert {f"t{3 * (int(t[1:]) // 3) + k}" for t in part for k in range(3)} == part
