@@ -210,7 +210,7 @@ def test_a_picture_on_the_cover_makes_no_film(tmp_path: Path) -> None:
     with av.open(str(path)) as bare, av.open(str(tmp_path / "b.flac"), "w") as covered:
         sound = covered.add_stream_from_template(bare.streams.audio[0])
         cover = covered.add_stream("png", width=16, height=16, pix_fmt="rgb24")
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value
         covered.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")))
         for packet in bare.demux(audio=0):
             if packet.dts is not None:
