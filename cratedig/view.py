@@ -117,11 +117,13 @@ class _JobState:
         rejects = sum(n for name, n in (self._done + working).items() if name.startswith(("track:", "clip:")))
         shards = self._job.shard_count - len(self._left)
         rate = f" ({units / max(seconds, 0.1):,.1f}/s)" if units else ""
-        parts = [f"{self._job.title}: {shards} of {self._job.shard_count} shards", f"{units:,} {unit}{rate}"]
+        parts = [f"{self._job.title}: {shards} of {self._job.shard_count} shards"]
+        if known or not self._left:
+            parts.append(f"{units:,} {unit}{rate}")
         if heard := working["seconds_decoded"]:
             parts.append(f"{duration(heard)} of audio decoded of the tracks in work")
         if self._left and not units and not heard:
-            parts.append(f"{'begun' if working else 'starting'} {duration(seconds)} ago")
+            parts.append(f"{'at the first tracks' if working else 'workers start'} since {duration(seconds)}")
         if rejects:
             parts.append(f"{rejects} rejects")
         if self._left and len(self._left) < self.todo:

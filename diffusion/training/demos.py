@@ -8,7 +8,13 @@ can be heard.
 
 from __future__ import annotations
 
+import atexit
+import importlib.util
 import inspect
+import os
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -117,8 +123,34 @@ def _audible(value_BCT: Tensor, stage: StageConfig) -> list[NDArray[np.float32]]
     return [griffin_lim(mel, stage) for mel in arrays]
 
 
+def _give_numba_a_cache() -> None:
+    """librosa cannot be imported where numba may write neither beside it nor into the user's cache: a read-only
+    installation without a home. There numba gets a folder among the temporary files, which must be said before.
+    """
+    if "NUMBA_CACHE_DIR" in os.environ or "librosa" in sys.modules:
+        return
+    found = importlib.util.find_spec("librosa")
+    beside = Path(found.origin).parent / "__pycache__" if found and found.origin else Path()
+    user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "numba"  # noqa: PTH111
+    if not any(_may_write(folder) for folder in (beside, user)):
+        folder = os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="cratedig-numba-")  # for us alone: pickles
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        if numba := sys.modules.get("numba"):  # it has read its environment already
+            numba.config.CACHE_DIR = folder
+
+
+def _may_write(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
 def griffin_lim(mel: NDArray[np.float32], stage: StageConfig, iterations: int = 32) -> NDArray[np.float32]:
     """A waveform with about this log-mel, by librosa."""
+    _give_numba_a_cache()
     import librosa
 
     config = stage.mel
