@@ -118,7 +118,7 @@ class _JobState:
         shards = self._job.shard_count - len(self._left)
         rate = f" ({units / max(seconds, 0.1):,.1f}/s)" if units else ""
         parts = [f"{self._job.title}: {shards} of {self._job.shard_count} shards"]
-        if known or not self._left:
+        if units or not self._left:
             parts.append(f"{units:,} {unit}{rate}")
         if heard := working["seconds_decoded"]:
             parts.append(f"{duration(heard)} of audio decoded of the tracks in work")

@@ -71,8 +71,8 @@ def test_before_the_first_clip_it_says_how_far_the_track_is(tmp_path: Path) -> N
     lines = out.getvalue().rstrip("\n").split("\r\x1b[2K")[1:]
     assert lines == [
         "numbers: 0 of 2 shards, workers start since 0 s",
-        "numbers: 0 of 2 shards, 0 clips, at the first tracks since 0 s",
-        "numbers: 0 of 2 shards, 0 clips, 1 h 6 min of audio decoded of the tracks in work",
+        "numbers: 0 of 2 shards, at the first tracks since 0 s",
+        "numbers: 0 of 2 shards, 1 h 6 min of audio decoded of the tracks in work",
     ]
 
 
