@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -14,6 +14,7 @@ from labeling.search.counts import add_bucket_counts, bucket_counts, read_counts
 from labeling.search.exact import CaptionSearch, ExactSearch
 from labeling.search.some import SomeCaptions, SomeSearch, heard_rows
 from pipeline.crate.crate import Crate
+from pipeline.crate.plan import place
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
 from vocab.store import Vocabulary
@@ -26,7 +27,8 @@ class CandidatesJob:
     """Search every clip's captions in one vocabulary."""
 
     root: str
-    shard_count: int
+    pours: tuple[int, ...]
+    """Shards of each pour."""
     chosen: CandidateSet
     vocabulary: str
     embeddings_root: str
@@ -47,12 +49,19 @@ class CandidatesJob:
         """Of the fast search's index, below the crate's root; empty where the search is exact."""
         return "" if self.chosen.search == "exact" else f"{self.folder}/captions.faiss"
 
+    @property
+    def shard_count(self) -> int:
+        return sum(self.pours)
+
+    def at(self, shard: int) -> tuple[str, int, int]:
+        return place(self.folder, shard, self.pours)
+
     def storage(self) -> Storage:
         return Storage(self.root)
 
     def todo(self) -> list[int]:
-        storage = self.storage()
-        return [k for k in range(self.shard_count) if not self.chosen.done(storage, k, self.shard_count)]
+        crate = Crate.open(self.root)
+        return [shard for shard in crate.shards if not self.chosen.done(crate, shard)]
 
     def open(self) -> _Worker:
         crate = Crate.open(self.root)
@@ -84,14 +93,14 @@ class _Worker:
 class _CountShard(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
     """A shard's candidates -> (bucket, packed counts)."""
 
-    def __init__(self, root: str, chosen: CandidateSet, shard_count: int, vocabulary: str) -> None:
-        self._root, self._chosen, self._count, self._path = root, chosen, shard_count, vocabulary
+    def __init__(self, root: str, chosen: CandidateSet, vocabulary: str) -> None:
+        self._root, self._chosen, self._path = root, chosen, vocabulary
 
     def setup(self) -> None:
-        self._storage, self._ids_N = Storage(self._root), Vocabulary.load(self._path).ids
+        self._crate, self._ids_N = Crate.open(self._root), Vocabulary.load(self._path).ids
 
     def process(self, shard: int) -> Iterator[tuple[int, bytes]]:
-        _, caption_BK, _ = read_candidates(self._storage, self._chosen, shard, self._count)
+        _, caption_BK, _ = read_candidates(self._crate, self._chosen, shard)
         yield from bucket_counts(caption_BK, self._ids_N)
 
 
@@ -107,18 +116,19 @@ class _WriteBucket(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
         yield bucket
 
 
-def count_candidates(job: CandidatesJob, engine: Engine, *, clips: int) -> None:
+def count_candidates(job: CandidatesJob, engine: Engine, *, clips: int, covers: Mapping[str, int]) -> None:
     """Count how often each caption is a candidate over all clips, and write the counts; nothing where they stand.
+
+    covers: the state of the crate (`Crate.covers`).
 
     np.unique in each shard, one CombinePerKey over buckets of captions, one file a bucket.
     """
     storage = job.storage()
-    covers = {"clips": clips}
     if read_counts(storage, job.chosen, covers) is not None:
         return
     folder = f"{job.folder}/buckets"
     storage.remove(folder)
-    counted = _CountShard(job.root, job.chosen, job.shard_count, job.vocabulary)
+    counted = _CountShard(job.root, job.chosen, job.vocabulary)
     with beam_pipeline(engine) as pipeline:
         _ = (
             pipeline

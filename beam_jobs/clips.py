@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipeline.audio.decode_guard import GuardedDecoder
 from pipeline.audio.embedding import AudioEmbedder
 from pipeline.crate.crate import CLIPS, Crate
+from pipeline.crate.plan import place
 from pipeline.errors import CrateMismatch
 from pipeline.mine import MusicScore, decoder_rates, mine_shard
 from pipeline.progress import Heartbeat
@@ -21,12 +22,20 @@ class ClipsJob:
     """Cut, embed and write the clips of a planned crate."""
 
     root: str
-    shard_count: int
+    pours: tuple[int, ...]
+    """Shards of each pour."""
     embedder: str
     """Name or path."""
     device: str = "auto"
     folder: str = CLIPS
     title: str = "clips"
+
+    @property
+    def shard_count(self) -> int:
+        return sum(self.pours)
+
+    def at(self, shard: int) -> tuple[str, int, int]:
+        return place(self.folder, shard, self.pours)
 
     def storage(self) -> Storage:
         return Storage(self.root)

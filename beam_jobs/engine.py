@@ -89,7 +89,8 @@ def _clear(job: ShardJob) -> None:
     """Remove what workers that are gone have left behind."""
     storage = job.storage()
     storage.remove(progress_folder(job.folder))
-    storage.sweep(job.folder)
+    for folder in {job.at(shard)[0] for shard in range(job.shard_count)}:
+        storage.sweep(folder)
     if not storage.list(".progress"):
         storage.remove(".progress")
 

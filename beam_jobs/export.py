@@ -31,6 +31,9 @@ class ExportJob:
     folder: str = SHARDS
     title: str = "export"
 
+    def at(self, shard: int) -> tuple[str, int, int]:
+        return self.folder, shard, self.shard_count
+
     def storage(self) -> Storage:
         return Storage(self.out)
 

@@ -51,6 +51,9 @@ class GenerateJob:
     folder: str = ANSWERS_FOLDER
     title: str = "answers"
 
+    def at(self, shard: int) -> tuple[str, int, int]:
+        return self.folder, shard, self.shard_count
+
     def storage(self) -> Storage:
         return Storage(self.root)
 
@@ -107,7 +110,7 @@ class GenerateWorker:
         report = ShardReport(
             shard=shard, rows=len(rows), seconds=round(time.monotonic() - began, 3), counts=_counts(songs, rows)
         )
-        write_marker(storage, job.folder, job.shard_count, report, run_hash=job.run_hash, files={name: file})
+        write_marker(storage, job.folder, shard, job.shard_count, report, run_hash=job.run_hash, files={name: file})
         beat.end()
         return report
 

@@ -40,6 +40,10 @@ class ShardJob(Protocol):
     @property
     def shard_count(self) -> int: ...
 
+    def at(self, shard: int) -> tuple[str, int, int]:
+        """Where a shard lies: folder, its number in it, and of how many; see `pipeline.crate.shards.part_name`."""
+        ...
+
     def storage(self) -> Storage: ...
 
     def todo(self) -> list[int]:

@@ -25,6 +25,7 @@ from labeling.search.counts import read_counts
 from labeling.search.some import unheard
 from labeling.weak import weak_labels
 from pipeline.crate.crate import CANDIDATES, CLIPS, Crate
+from pipeline.crate.plan import place
 from pipeline.crate.shards import read_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.progress import Heartbeat
@@ -50,7 +51,8 @@ class LabelsJob:
     """Draw the labels of every shard."""
 
     root: str
-    shard_count: int
+    pours: tuple[int, ...]
+    """Shards of each pour."""
     run: LabelRun
     vocabularies: Mapping[str, str]
 
@@ -62,12 +64,18 @@ class LabelsJob:
     def folder(self) -> str:
         return self.run.folder
 
+    @property
+    def shard_count(self) -> int:
+        return sum(self.pours)
+
+    def at(self, shard: int) -> tuple[str, int, int]:
+        return place(self.folder, shard, self.pours)
+
     def storage(self) -> Storage:
         return Storage(self.root)
 
     def todo(self) -> list[int]:
-        crate = Crate.open(self.root)
-        return [shard for shard in crate.shards if not self.run.done(crate, shard)]
+        return self.run.undone(Crate.open(self.root))
 
     def open(self) -> _Worker:
         crate = Crate.open(self.root)
@@ -85,12 +93,12 @@ class LabelsJob:
 
 class _Worker:
     def __init__(self, crate: Crate, run: LabelRun, slots: list[OpenSlot]) -> None:
-        self._crate, self._run, self._slots = crate, run, slots
+        self._crate, self._run, self._slots, self._drawn_by = crate, run, slots, run.drawn_by(crate)
 
     def run(self, shard: int) -> ShardReport:
         beat = Heartbeat(self._crate.storage, self._run.folder, shard)
         beat({"clips": 0})
-        report = label_shard(self._crate, self._run, shard, self._slots)
+        report = label_shard(self._crate, self._run, shard, self._slots, drawn_by=self._drawn_by)
         beat.end()
         return report
 
@@ -145,6 +153,7 @@ def label_crate(
     """
     chosen_profile, files, opened = check_labels(profile, vocabularies or {}, k)
     engine = engine or Engine()
+    crate.require_settled()
     crate.require_clips()
     scoring = read_scoring(embedder, crate.embedder.weights_hash)
     debias, captions = _resolved(debias, captions, scoring, embedder)
@@ -170,19 +179,19 @@ def label_crate(
             _embed_if_needed(crate, job, vocabulary, embedder, device, engine, stage, note)
             prepare_index(crate, job, note)
             run_job(job, engine, stage(job))
-        count_candidates(job, engine, clips=_clips_in(crate))
+        count_candidates(job, engine, clips=_clips_in(crate), covers=crate.covers)
         candidates[slot.name] = job.chosen
     run = LabelRun(
         profile=chosen_profile,
         seed=seed,
         method=method,
         candidates=candidates,
-        clips_hash=crate.clips_hash,
+        base_hash=crate.base_hash,
         min_similarity=min_similarity,
         given_name=name,
     )
     run.begin(crate)
-    labels = LabelsJob(root=crate.storage.url, shard_count=crate.plan.shards, run=run, vocabularies=files)
+    labels = LabelsJob(root=crate.storage.url, pours=crate.pour_shards, run=run, vocabularies=files)
     run_job(labels, engine, stage(labels))
     limit = scoring.min_similarity if scoring and debias == "model" else None
     for line in weak_labels(crate, run, limit):
@@ -241,11 +250,11 @@ def _candidates_job(
         search=search_name(search, len(vocabulary)),
         debias=debias,
         heard=hears_hash(hears),
-        clips_hash=crate.clips_hash,
+        base_hash=crate.base_hash,
     )
     job = CandidatesJob(
         root=crate.storage.url,
-        shard_count=crate.plan.shards,
+        pours=crate.pour_shards,
         chosen=chosen,
         vocabulary=file,
         embeddings_root=posixpath.dirname(file) or ".",
@@ -304,5 +313,5 @@ def _coverage(vocabulary: Vocabulary, embedder: Embedder) -> str:
 
 
 def _clips_in(crate: Crate) -> int:
-    markers = (read_marker(crate.storage, CLIPS, shard, crate.plan.shards) for shard in crate.shards)
+    markers = (read_marker(crate.storage, *crate.at(CLIPS, shard)) for shard in crate.shards)
     return sum(int(marker["rows"]) for marker in markers if marker is not None)

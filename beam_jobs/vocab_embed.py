@@ -70,6 +70,9 @@ class EmbedJob:
     def shard_count(self) -> int:
         return -(-self.captions // self.shard_rows)
 
+    def at(self, shard: int) -> tuple[str, int, int]:
+        return self.folder, shard, self.shard_count
+
     def storage(self) -> Storage:
         return Storage(self.root)
 
@@ -111,7 +114,7 @@ class EmbedWorker:
         report = ShardReport(
             shard=shard, rows=len(rows), seconds=round(time.monotonic() - began, 3), counts={"captions": len(rows)}
         )
-        write_marker(storage, job.folder, job.shard_count, report, run_hash=job.run_hash, files={name: file})
+        write_marker(storage, job.folder, shard, job.shard_count, report, run_hash=job.run_hash, files={name: file})
         beat.end()
         return report
 

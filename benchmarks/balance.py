@@ -31,9 +31,12 @@ from labeling.label import OpenSlot, label_columns
 from labeling.profiles import PROFILES
 from labeling.search.candidates import CandidateSet
 from labeling.search.counts import add_bucket_counts, bucket_counts, read_counts, write_counts
+from pipeline.config import ClipsConfig
+from pipeline.crate.crate import Crate
+from pipeline.crate.plan import Pour
 from pipeline.crate.shards import part_name, write_marker
 from pipeline.ids import clip_id, hash_u64, track_id
-from pipeline.records import ShardReport
+from pipeline.records import EmbedderCard, ShardReport
 from pipeline.storage import Storage
 from vocab.build import caption_table
 from vocab.store import Vocabulary, VocabularyCard, write_vocabulary
@@ -109,6 +112,11 @@ def speed(clips: int, captions: int) -> None:
             print(f"  {f'draw {name}, written as zstd Parquet':54} {1e6 * took / clips:7.2f}")
 
 
+_NO_EMBEDDER = EmbedderCard(
+    name="none", sample_rate_hz=24_000, window_s=1.0, dimension=4, text_limit_tokens=16, licence="", revision="",
+    weights_hash="0",
+)  # fmt: skip
+
 Shard = tuple[list[str], NDArray[np.uint64], NDArray[np.float32]]
 """Clip ids, (B, K) caption ids, (B, K) scores."""
 
@@ -148,7 +156,7 @@ def _chosen(vocabulary: Vocabulary) -> CandidateSet:
         search="exact",
         debias="none",
         heard="",
-        clips_hash="balance",
+        base_hash="balance",
     )
 
 
@@ -162,6 +170,9 @@ def _count(shards: list[Shard], ids_N: NDArray[np.uint64]) -> list[bytes]:
 
 def _job(storage: Storage, chosen: CandidateSet, shards: list[Shard]) -> float:
     """Seconds of the count as it is run: shards read from disk, Beam's shuffle, buckets written and put together."""
+    pour = Pour(tracks=len(shards), shards=len(shards), hash="balance")
+    crate = Crate(storage=storage, config=ClipsConfig(), embedder=_NO_EMBEDDER, embedder_source="", pours=(pour,))
+    crate.write_header()
     from beam_jobs.candidates import CandidatesJob, count_candidates
     from beam_jobs.engine import Engine
 
@@ -173,21 +184,21 @@ def _job(storage: Storage, chosen: CandidateSet, shards: list[Shard]) -> float:
                 "score": pa.FixedSizeListArray.from_arrays(pa.array(score_BK.ravel()), _K),
             }
         )
-        name = part_name(chosen.folder, index, len(shards))
+        name = part_name(*crate.at(chosen.folder, index))
         with storage.write(name, durable=False) as file:
             pq.write_table(table, file, compression="zstd", use_dictionary=False)
         report = ShardReport(shard=index, rows=len(names), seconds=0.0)
-        write_marker(storage, chosen.folder, len(shards), report, run_hash=chosen.hash, files={name: file})
+        write_marker(storage, *crate.at(chosen.folder, index), report, run_hash=chosen.hash, files={name: file})
     job = CandidatesJob(
         root=storage.url,
-        shard_count=len(shards),
+        pours=crate.pour_shards,
         chosen=chosen,
         vocabulary=f"{storage.url}/captions.parquet",
         embeddings_root="",
         embeddings_name="",
     )
     started = time.perf_counter()
-    count_candidates(job, Engine(), clips=sum(len(names) for names, _, _ in shards))
+    count_candidates(job, Engine(), clips=sum(len(names) for names, _, _ in shards), covers=crate.covers)
     return time.perf_counter() - started
 
 

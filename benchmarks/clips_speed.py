@@ -36,9 +36,11 @@ from labeling.embedders.by_name import embedder_card, load_embedder
 from pipeline.audio.flac import encode_flac
 from pipeline.config import ClipsConfig
 from pipeline.crate.crate import Crate
+from pipeline.crate.growth import pour
 from pipeline.crate.manifest import shard_counts
 from pipeline.mine import EMBED_BATCH_CLIPS
 from pipeline.source.listing import list_input
+from pipeline.storage import Storage
 
 DEMO_MUSIC = Path(__file__).parent.parent / "examples" / "demo_music"
 CONFIG = ClipsConfig()
@@ -174,8 +176,9 @@ def job_on_two(folder: Path, embedder: str, root: Path) -> tuple[int, float, flo
     card = embedder_card(embedder)
 
     def plan(source: str, name: str) -> ClipsJob:
-        crate = Crate.create(root / name, list_input(source), CONFIG, card, embedder_source=embedder)
-        return ClipsJob(root=str(root / name), shard_count=crate.plan.shards, embedder=embedder, device="cpu")
+        crate = Crate.begin(Storage(root / name), CONFIG, card, embedder_source=embedder)
+        crate, _ = pour(crate, list_input(source))
+        return ClipsJob(root=str(root / name), pours=crate.pour_shards, embedder=embedder, device="cpu")
 
     with Engine(workers=2) as engine:
         begun = time.monotonic()

@@ -29,6 +29,7 @@ from pipeline.audio.decode_guard import GuardedDecoder
 from pipeline.audio.flac import encode_flac
 from pipeline.config import ClipsConfig
 from pipeline.crate.crate import CLIPS, Crate
+from pipeline.crate.growth import pour
 from pipeline.crate.schema import audio_columns, clips_schema, labels_schema, rejects_schema
 from pipeline.crate.seals import write_sealed
 from pipeline.crate.shards import ShardWriter, part_name, write_marker
@@ -38,6 +39,7 @@ from pipeline.ids import clip_id, track_id
 from pipeline.mine import decoder_rates, mine_shard
 from pipeline.records import EmbedderCard, ShardReport, Track
 from pipeline.source.listing import Listing, list_input
+from pipeline.storage import Storage
 
 DEMO_MUSIC = Path(__file__).parent.parent / "examples" / "demo_music"
 CLIPS_A_TRACK = 6
@@ -67,13 +69,14 @@ def made_crate(root: Path, clips: int, clip_s: float) -> Crate:
     config = ClipsConfig(clip_s=clip_s, clips_per_track=CLIPS_A_TRACK, sample_rates_hz=(24_000,))
     keys = [f"{number:07d}.flac" for number in range(-(-clips // CLIPS_A_TRACK))]
     tracks = sorted((Track(track_id=track_id(k), key=k, path=f"/nowhere/{k}") for k in keys), key=lambda t: t.track_id)
-    crate = Crate.create(root, Listing(source="made", tracks=tuple(tracks)), config, CARD)
-    write_sealed(crate.storage, "labels/made/run.json", RUN)
+    crate = Crate.begin(Storage(root), config, CARD)
+    crate, _ = pour(crate, Listing(source="made", tracks=tuple(tracks)))
+    write_sealed(crate.storage, "labels/made/run.json", RUN | {"covers": crate.covers})
     dice = np.random.default_rng(0)
     audio = [
         encode_flac((0.2 * dice.standard_normal(round(24_000 * clip_s))).astype(np.float32), 24_000) for _ in range(8)
     ]
-    count = crate.plan.shards
+    count = len(crate.shards)
     for index in crate.shards:
         chosen = tracks[index * len(tracks) // count : (index + 1) * len(tracks) // count]
         _write_shard(crate, index, chosen, audio, clip_s)
@@ -82,6 +85,7 @@ def made_crate(root: Path, clips: int, clip_s: float) -> Crate:
 
 RUN = {
     "run_hash": "made",
+    "drawn_by": "made",
     "profile": "noise2music",
     "prompt": False,
     "seed": 0,
@@ -90,7 +94,7 @@ RUN = {
 
 
 def _write_shard(crate: Crate, index: int, tracks: list[Track], audio: list[bytes], clip_s: float) -> None:
-    count, rows = crate.plan.shards, 0
+    rows = 0
     labels = []
     with crate.storage.write(crate.clips_part(index), durable=False) as file:
         schema = clips_schema(crate.config, CARD.dimension)
@@ -123,11 +127,12 @@ def _write_shard(crate: Crate, index: int, tracks: list[Track], audio: list[byte
         pq.write_table(rejects_schema().empty_table(), rejects)
     report = ShardReport(shard=index, rows=rows, seconds=0.0, counts={"clips": rows, "tracks": len(tracks)})
     files = {crate.clips_part(index): file, crate.rejects_part(index): rejects}
-    write_marker(crate.storage, CLIPS, count, report, run_hash=crate.clips_hash, files=files)
-    name = part_name("labels/made", index, count)
+    write_marker(crate.storage, *crate.at(CLIPS, index), report, run_hash=crate.shard_hash(index), files=files)
+    name = part_name(*crate.at("labels/made", index))
     with crate.storage.write(name, durable=False) as label_file:
         pq.write_table(pa.Table.from_pylist(labels, schema=labels_schema(["llm_lf", "rater_sf"])), label_file)
-    write_marker(crate.storage, "labels/made", count, report, run_hash="made", files={name: label_file})
+    run_hash = crate.made_hash("made", index)
+    write_marker(crate.storage, *crate.at("labels/made", index), report, run_hash=run_hash, files={name: label_file})
 
 
 def _caption(text: str) -> dict[str, object]:
@@ -219,7 +224,8 @@ def memory(clips: int) -> None:
 def source() -> None:
     with tempfile.TemporaryDirectory() as folder:
         listing = list_input(str(DEMO_MUSIC / "metadata.csv"))
-        crate = Crate.create(Path(folder) / "crate", listing, ClipsConfig(), CARD)
+        crate = Crate.begin(Storage(Path(folder) / "crate"), ClipsConfig(), CARD)
+        crate, _ = pour(crate, listing)
         times: dict[str, list[float]] = {}
         with GuardedDecoder(crate.config, decoder_rates(crate)) as decoder:
             clips = 0
@@ -247,18 +253,19 @@ def source() -> None:
 
 def _label(crate: Crate) -> None:
     """Labels for a crate that was mined without a model."""
-    write_sealed(crate.storage, "labels/made/run.json", RUN)
+    write_sealed(crate.storage, "labels/made/run.json", RUN | {"covers": crate.covers})
     for index in crate.shards:
         with crate.storage.open(crate.clips_part(index)) as file:
             ids = pq.ParquetFile(file).read(columns=["clip_id"]).column(0).to_pylist()
         rows = [
             {"clip_id": i, "metadata": [], "llm_lf": [_caption("a piece")], "rater_sf": [_caption("calm")]} for i in ids
         ]
-        name = part_name("labels/made", index, crate.plan.shards)
+        name = part_name(*crate.at("labels/made", index))
         with crate.storage.write(name) as wrote:
             pq.write_table(pa.Table.from_pylist(rows, schema=labels_schema(["llm_lf", "rater_sf"])), wrote)
         report = ShardReport(shard=index, rows=len(ids), seconds=0.0, counts={})
-        write_marker(crate.storage, "labels/made", crate.plan.shards, report, run_hash="made", files={name: wrote})
+        run_hash = crate.made_hash("made", index)
+        write_marker(crate.storage, *crate.at("labels/made", index), report, run_hash=run_hash, files={name: wrote})
 
 
 def main() -> None:

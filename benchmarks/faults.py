@@ -47,8 +47,8 @@ def damaged(count: int) -> int:
         done = subprocess.run(mine(root / "bad", root / "crate", "--clip-seconds=2"), capture_output=True, text=True)
         print(done.stdout.strip())
         print(f"exit code {done.returncode}, {time.monotonic() - begun:.0f} s")
-        clips = pq.read_table(sorted((root / "crate/clips").glob("*.parquet")), columns=["source_key"])
-        rejects = pq.read_table(sorted((root / "crate/rejects").glob("*.parquet"))).to_pylist()
+        clips = pq.read_table(sorted((root / "crate/clips").rglob("*.parquet")), columns=["source_key"])
+        rejects = pq.read_table(sorted((root / "crate/rejects").rglob("*.parquet"))).to_pylist()
         with_clips = set(clips.column("source_key").to_pylist())
         whole = {r["key"]: r["reason"] for r in rejects if r["level"] == "track"}
         other = {r["key"]: r["reason"] for r in rejects if r["level"] == "clip" and r["key"] not in with_clips}

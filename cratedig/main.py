@@ -25,6 +25,7 @@ _COMMANDS = (
     "mining.demo",
     "curating.split",
     "exporting.export",
+    "curating.takedown",
     "captions.vocab",
     "captions.embedder",
     "cascade.models",

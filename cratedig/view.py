@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from pipeline.crate.shards import read_marker
+from pipeline.crate.shards import marker_name, read_marker
 from pipeline.progress import read_heartbeats
 
 if TYPE_CHECKING:
@@ -103,9 +103,11 @@ class _JobState:
 
     def line(self) -> str:
         """Such as `clips: 12 of 16 shards, 61 clips (8.3/s), 3 rejects, 4 s left`."""
-        finished = {int(name.split("-")[1]) for name in self._storage.list(self._job.folder, ".done.json")}
-        for shard in sorted(self._left & finished):
-            marker = read_marker(self._storage, self._job.folder, shard, self._job.shard_count)
+        places = {shard: self._job.at(shard) for shard in sorted(self._left)}
+        folders = {folder for folder, _, _ in places.values()}
+        finished = {f"{folder}/{name}" for folder in folders for name in self._storage.list(folder, ".done.json")}
+        for shard, place in places.items():
+            marker = read_marker(self._storage, *place) if marker_name(*place) in finished else None
             if marker is not None:
                 self._left.discard(shard)
                 self._done.update(marker["counts"])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from labeling.draw import Method, draw, first_draw_probability
 from labeling.profiles import Profile, Slot
 from labeling.search.candidates import CandidateSet, read_candidates
+from labeling.search.counts import counts_sha256
 from pipeline.crate.crate import LABELS, RUN_FILE, Crate
 from pipeline.crate.schema import LABEL_TYPE, labels_schema
 from pipeline.crate.seals import read_sealed, write_sealed
@@ -40,7 +41,8 @@ class LabelRun:
     method: Method
     candidates: Mapping[str, CandidateSet]
     """Slot name -> where its candidates come from."""
-    clips_hash: str
+    base_hash: str
+    """Of the crate: its settings and embedder."""
     min_similarity: float | None = None
     """Captions with a lower score are left out; a clip may then have fewer than its profile draws, or none."""
     given_name: str = ""
@@ -48,7 +50,7 @@ class LabelRun:
     @property
     def hash(self) -> str:
         slots = [[slot.name, slot.draw, self.candidates[slot.name].hash] for slot in self.profile.slots]
-        settings = [self.profile.name, self.seed, self.method, slots, self.clips_hash, self.profile.prompt]
+        settings = [self.profile.name, self.seed, self.method, slots, self.base_hash, self.profile.prompt]
         return content_hash(settings + ([] if self.min_similarity is None else [self.min_similarity]))
 
     @property
@@ -59,10 +61,12 @@ class LabelRun:
     def folder(self) -> str:
         return f"{LABELS}/{self.name}"
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, crate: Crate) -> dict[str, Any]:
         """The content of run.json."""
         return {
             "run_hash": self.hash,
+            "drawn_by": self.drawn_by(crate),
+            "covers": crate.covers,
             "profile": self.profile.name,
             "seed": self.seed,
             "method": self.method,
@@ -95,13 +99,25 @@ class LabelRun:
                     f"labels {self.name!r} of {crate.storage.url} were made with other settings "
                     f"(profile {found.get('profile')}, seed {found.get('seed')}); give --name another name"
                 )
-            return
+            if found == self.describe(crate):
+                return
         if not all(c.isalnum() or c in "-_" for c in self.name):
             raise BadInput(f"label run name {self.name!r}: expected letters, digits, '-' and '_' only")
-        write_sealed(crate.storage, file, self.describe())
+        write_sealed(crate.storage, file, self.describe(crate))
 
-    def done(self, crate: Crate, shard: int) -> bool:
-        return is_done(crate.storage, self.folder, shard, crate.plan.shards, self.hash)
+    def undone(self, crate: Crate) -> list[int]:
+        """Shards whose labels are not drawn, or by other counts."""
+        drawn_by = self.drawn_by(crate)
+        return [
+            shard
+            for shard in crate.shards
+            if not is_done(crate.storage, *crate.at(self.folder, shard), crate.made_hash(drawn_by, shard))
+        ]
+
+    def drawn_by(self, crate: Crate) -> str:
+        """Of everything that determines a draw beside the clips: the run, and the counts over the whole crate."""
+        counts = [counts_sha256(crate.storage, self.candidates[slot.name]) for slot in self.profile.slots]
+        return content_hash([self.hash, counts])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +130,8 @@ class OpenSlot:
     counts_N: NDArray[np.int64]
 
 
-def label_shard(crate: Crate, run: LabelRun, shard: int, slots: list[OpenSlot]) -> ShardReport:
-    """Write the labels of one shard: the clips' rows in the clips' order."""
+def label_shard(crate: Crate, run: LabelRun, shard: int, slots: list[OpenSlot], *, drawn_by: str) -> ShardReport:
+    """Write the labels of one shard: the clips' rows in the clips' order. drawn_by: see `LabelRun`."""
     started = time.monotonic()
     with crate.storage.open(crate.clips_part(shard)) as file:
         tracks = read_table(file, columns=["clip_id", "title", "artist", "album", "tags", "extra", "from_list"])
@@ -125,7 +141,7 @@ def label_shard(crate: Crate, run: LabelRun, shard: int, slots: list[OpenSlot]) 
         columns["prompt"] = pa.array([metadata_prompt(row) for row in tracks.to_pylist()], pa.string())
     clip_B = np.array([hash_u64("clip", clip) for clip in clip_ids], dtype=np.uint64)
     for opened in slots:
-        found, caption_BK, score_BK = read_candidates(crate.storage, opened.chosen, shard, crate.plan.shards)
+        found, caption_BK, score_BK = read_candidates(crate, opened.chosen, shard)
         if found.to_pylist() != clip_ids:
             raise CrateMismatch(
                 f"{opened.chosen.folder} shard {shard} is about other clips than {crate.clips_part(shard)}; "
@@ -136,7 +152,7 @@ def label_shard(crate: Crate, run: LabelRun, shard: int, slots: list[OpenSlot]) 
         )
     schema = labels_schema([opened.slot.name for opened in slots], prompt=run.profile.prompt)
     table = pa.table([columns[name] for name in schema.names], schema=schema)
-    name = part_name(run.folder, shard, crate.plan.shards)
+    name = part_name(*crate.at(run.folder, shard))
     with crate.storage.write(name) as written:
         pq.write_table(table, written, compression="zstd")
     report = ShardReport(
@@ -145,7 +161,8 @@ def label_shard(crate: Crate, run: LabelRun, shard: int, slots: list[OpenSlot]) 
         seconds=round(time.monotonic() - started, 3),
         counts={"clips": len(table), **_drawn_counts(slots, table)},
     )
-    write_marker(crate.storage, run.folder, crate.plan.shards, report, run_hash=run.hash, files={name: written})
+    run_hash = crate.made_hash(drawn_by, shard)
+    write_marker(crate.storage, *crate.at(run.folder, shard), report, run_hash=run_hash, files={name: written})
     return report
 
 

@@ -37,13 +37,13 @@ def weak_labels(crate: Crate, run: LabelRun, limit: float | None) -> Iterator[st
     """What --min-similarity left out of each slot; without it, the share of captions below `limit`, the model's own."""
     for slot in run.profile.slots:
         if run.min_similarity is not None:
-            markers = [read_marker(crate.storage, run.folder, index, crate.plan.shards) for index in crate.shards]
+            markers = [read_marker(crate.storage, *crate.at(run.folder, index)) for index in crate.shards]
             out = sum(m["counts"].get(f"{slot.name}:below-min-similarity", 0) for m in markers if m)
             yield f"captions {slot.name}: {out} left out, below --min-similarity {run.min_similarity:g}"
         elif limit is not None:
             below = total = 0
             for index in crate.shards:
-                with crate.storage.open(part_name(run.folder, index, crate.plan.shards)) as file:
+                with crate.storage.open(part_name(*crate.at(run.folder, index))) as file:
                     labels = read_table(file, columns=[slot.name]).column(0)
                 scores = pc.struct_field(pc.list_flatten(labels), "score").to_numpy()
                 total, below = total + len(scores), below + int(np.count_nonzero(scores < limit))

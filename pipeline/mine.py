@@ -20,7 +20,7 @@ from pipeline.audio.embedding import AudioEmbedder, embed_clips
 from pipeline.audio.flac import encode_flac
 from pipeline.crate.crate import CLIPS, Crate
 from pipeline.crate.left_out import write_rejects
-from pipeline.crate.plan import read_shard
+from pipeline.crate.removed import read_removed
 from pipeline.crate.schema import audio_columns, clips_schema
 from pipeline.crate.shards import ShardWriter, write_marker
 from pipeline.ids import clip_id
@@ -55,8 +55,9 @@ def mine_shard(
 ) -> ShardReport:
     """Write the shard's clips and rejects, then its marker. The same bytes whoever runs it, and how often."""
     started = time.monotonic()
-    shard = read_shard(crate.storage, index, crate.plan.shards)
-    counts: Counter[str] = Counter(tracks=0, tracks_rejected=0, clips=0)
+    shard = crate.plan(index)
+    barred = frozenset(r.source_sha256 for r in read_removed(crate.storage) if crate.removed and r.source_sha256)
+    counts: Counter[str] = Counter(tracks=0, tracks_rejected=0, clips=0, tracks_removed=len(shard.removed))
     rejects: list[Reject] = []
     with crate.storage.write(crate.clips_part(index)) as clips_file:
         schema = clips_schema(crate.config, crate.embedder.dimension)
@@ -66,7 +67,7 @@ def mine_shard(
         beat({**counts})
         for track in shard.tracks:
             before, seen = len(rejects), batch.seen
-            for row in _track_rows(crate, track, decoder, rejects):
+            for row in _track_rows(crate, track, decoder, rejects, barred):
                 batch.add(row)
                 beat({**counts, "clips": batch.seen})
             counts["tracks"] += 1
@@ -89,14 +90,17 @@ def mine_shard(
         counts=dict(sorted(counts.items())),
     )
     files = {crate.clips_part(index): clips_file, crate.rejects_part(index): rejects_file}
-    write_marker(crate.storage, CLIPS, crate.plan.shards, report, run_hash=crate.clips_hash, files=files)
+    write_marker(crate.storage, *crate.at(CLIPS, index), report, run_hash=crate.shard_hash(index), files=files)
     return report
 
 
 def _track_rows(
-    crate: Crate, track: Track, decoder: GuardedDecoder, rejects: list[Reject]
+    crate: Crate, track: Track, decoder: GuardedDecoder, rejects: list[Reject], barred: frozenset[str]
 ) -> Iterator[tuple[dict[str, Any], CutClip]]:
-    """The rows of a track's clips, without embedding; what is left out goes to `rejects`."""
+    """The rows of a track's clips, without embedding; what is left out goes to `rejects`.
+
+    barred: sha256 of files that were taken down from the crate.
+    """
     written = 0
 
     def reject(stage: str, reason: str, detail: str, piece: LeftOut | None = None) -> None:
@@ -116,6 +120,8 @@ def _track_rows(
 
     try:
         with fetched(track.path) as (local_path, sha256, size):
+            if sha256 in barred:
+                raise DecodeFailure("removed", "these bytes were taken down from this crate", stage="takedown")
             info, pieces = decoder.cut(local_path)
             shared = _shared_columns(track, info, sha256, size)
             for piece in pieces:

@@ -37,13 +37,12 @@ class ShardPlan:
 
     index: int
     count: int
-    """Number of shards in the whole plan."""
+    """Number of shards in the pour."""
     tracks: tuple[Track, ...]
-
-    @property
-    def name(self) -> str:
-        """File stem, such as `part-00007-of-00128`."""
-        return f"part-{self.index:05d}-of-{self.count:05d}"
+    digests: tuple[str, ...] = ()
+    """Of all rows, also of those that were taken down, in their order."""
+    removed: tuple[str, ...] = ()
+    """Digests of the rows that were taken down."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,6 +117,13 @@ class Storage:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             self.fs.rm(self.path(name), recursive=True)
 
+    def rename(self, old: str, new: str) -> None:
+        """`new` is replaced where it exists; at once where the storage is local."""
+        if self.is_local:
+            os.replace(self.path(old), self.path(new))
+        else:
+            self.fs.mv(self.path(old), self.path(new))
+
     @contextlib.contextmanager
     def write(self, name: str, *, durable: bool = True) -> Iterator[HashingFile]:
         """A file that takes its name only when the block ends well; nothing is left of it when it does not.

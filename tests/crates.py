@@ -12,8 +12,10 @@ from beam_jobs.labels import label_crate
 from labeling.embedders.by_name import embedder_card
 from pipeline.config import ClipsConfig
 from pipeline.crate.crate import Crate
+from pipeline.crate.growth import pour
 from pipeline.ids import caption_id
 from pipeline.source.listing import list_input
+from pipeline.storage import Storage
 from tests.audio_files import FORMATS, chord, write_audio
 from vocab.store import Kind, VocabularyCard, write_vocabulary
 
@@ -62,13 +64,12 @@ def write_captions(path: Path, kind: Kind, captions: int = 40, *, evaluation_der
 
 
 def plan_crate(music: Path, root: Path, clap: Path, config: ClipsConfig = CONFIG) -> Crate:
-    return Crate.create(
-        root, list_input(str(music)), config, embedder_card(str(clap)), embedder_source=str(clap), tracks_per_shard=2
-    )
+    crate = Crate.begin(Storage(root), config, embedder_card(str(clap)), embedder_source=str(clap))
+    return pour(crate, list_input(str(music)), tracks_per_shard=2)[0]
 
 
 def mine_clips(crate: Crate, engine: Engine) -> int:
-    job = ClipsJob(root=crate.storage.url, shard_count=crate.plan.shards, embedder=crate.embedder_source, device="cpu")
+    job = ClipsJob(root=crate.storage.url, pours=crate.pour_shards, embedder=crate.embedder_source, device="cpu")
     return run_job(job, engine)
 
 

@@ -75,7 +75,7 @@ def do_clips(
 
     if reopened := crate.retry_rejects(OUTAGE):
         view.say(f"{len(reopened)} shards have tracks whose source did not answer; they are done again")
-    job = ClipsJob(root=crate.storage.url, shard_count=crate.plan.shards, embedder=embedder, device=device)
+    job = ClipsJob(root=crate.storage.url, pours=crate.pour_shards, embedder=embedder, device=device)
     first, show = FirstTracks(crate, max_reject_share), view.watch(job)
 
     def on_tick(ended: bool) -> None:
@@ -100,6 +100,7 @@ def _run(args: argparse.Namespace) -> int:
     from pipeline.crate.rejects import check_reject_share
 
     crate = Crate.open(args.crate)
+    crate.require_settled()
     retry_rejects(args, crate)
     name = args.embedder or crate.embedder_source
     warn_of_embedder(name, args.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cratedig.mining.clips import add_reject_option, do_clips, retry_rejects
 from cratedig.options import (
@@ -19,12 +19,7 @@ from cratedig.options import (
     warn_of_embedder,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pipeline.crate.crate import Crate
-
-__all__ = ["add_parser", "finish", "mine"]
+__all__ = ["add_parser", "mine"]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -47,6 +42,11 @@ def add_parser(subparsers: Any) -> None:
         "--out", required=True, metavar="CRATE", help="folder of the dataset; taken up where it was left"
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
+    parser.add_argument(
+        "--drop-missing",
+        action="store_true",
+        help="take down the tracks that have left this input (cratedig takedown: they do not come back); default: kept",
+    )
     parser.add_argument("--no-report", action="store_true", help="leave out report/index.html")
     add_reject_option(parser)
     add_clip_options(parser)
@@ -62,6 +62,7 @@ def _run(args: argparse.Namespace) -> int:
 def mine(args: argparse.Namespace) -> int:
     """Everything from the input to the report."""
     started = time.monotonic()
+    from cratedig.finish import finish, take_down_all
     from cratedig.mining.plan import open_plan, print_dry_run
 
     label_keywords = label_options(args)
@@ -77,7 +78,12 @@ def mine(args: argparse.Namespace) -> int:
     check_labels(label_keywords["profile"], label_keywords["vocabularies"], label_keywords["k"])
     check_reject_share({}, args.max_reject_share)
     work = engine(args)
-    crate = open_plan(args, config, ready=lambda: warn_of_embedder(args.embedder, args.device))
+    crate, found = open_plan(args, config, ready=lambda: warn_of_embedder(args.embedder, args.device))
+    if args.drop_missing and found.gone:
+        from pipeline.curation.takedown import known_tracks
+
+        gone = [track.track_id for track in found.gone]
+        crate = take_down_all(crate, known_tracks(crate), gone, reason="missing")
     retry_rejects(args, crate)
     from cratedig.view import JobView
 
@@ -100,29 +106,3 @@ def mine(args: argparse.Namespace) -> int:
     finish(crate, report=not args.no_report, run=run.name)
     print(f"done in {time.monotonic() - started:.0f} s: {crate.storage.url}")
     return 0
-
-
-def finish(crate: Crate, *, report: bool, run: str = "") -> None:
-    """Manifest, dataset card, proof and page. Raises VerifyFailed where the proof does not hold."""
-    from pipeline.crate.card import write_card
-    from pipeline.crate.manifest import write_manifest
-    from pipeline.crate.verify import verify_crate
-    from pipeline.errors import VerifyFailed
-
-    write_manifest(crate)
-    write_card(crate)
-    proof = verify_crate(crate)
-    print("\n".join(proof.lines()))
-    _print_reasons(proof.reasons)
-    if not proof.holds:
-        raise VerifyFailed(f"{crate.storage.url} does not hold what its plan promised: {proof.faults[0]}")
-    if report:
-        from labeling.report import write_report
-
-        print(f"page: {write_report(crate, run, proof=proof)}")
-
-
-def _print_reasons(reasons: Mapping[str, int]) -> None:
-    for name, count in sorted(reasons.items()):
-        level, _, reason = name.partition(":")
-        print(f"  left out, {level}: {reason} {count}")

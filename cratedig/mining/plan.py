@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline.config import ClipsConfig
     from pipeline.crate.crate import Crate
+    from pipeline.crate.growth import Compared
     from pipeline.source.listing import Listing
 
 __all__ = ["add_parser", "open_plan", "print_dry_run"]
@@ -49,43 +50,59 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     if not args.out:
         raise BadInput("plan needs --out CRATE, or --dry-run to write nothing")
-    crate = open_plan(args, config)
+    crate, _ = open_plan(args, config)
     print(f"next: cratedig clips {crate.storage.url}")
     return 0
 
 
-def open_plan(args: argparse.Namespace, config: ClipsConfig, *, ready: Callable[[], None] = lambda: None) -> Crate:
-    """List the input and begin its crate, or take up the one that was begun.
+def open_plan(
+    args: argparse.Namespace, config: ClipsConfig, *, ready: Callable[[], None] = lambda: None
+) -> tuple[Crate, Compared]:
+    """List the input and begin its crate, or pour what is new into the one that stands; and what was compared.
 
     ready: called when all that can be refused by reading a few files was not, and before anything is written.
     """
     from labeling.embedders.by_name import embedder_card
     from pipeline.crate.crate import Crate
+    from pipeline.crate.growth import pour
     from pipeline.installation import deciding_versions
     from pipeline.source.listing import list_input
+    from pipeline.storage import Storage
 
     listing = list_input(args.input)
     card = embedder_card(args.embedder)
     source = str(Path(args.embedder).resolve()) if Path(args.embedder).is_dir() else args.embedder
-    crate = Crate.create(
-        args.out, listing, config, card, embedder_source=source, tracks_per_shard=args.tracks_per_shard, ready=ready
-    )
-    _print_listing(listing, crate.plan.shards)
+    crate = Crate.begin(Storage(args.out), config, card, embedder_source=source)
+    ready()
+    shards = len(crate.shards)
+    crate, found = pour(crate, listing, tracks_per_shard=args.tracks_per_shard)
+    _print_listing(listing, found, len(crate.shards) - shards)
     now, then = deciding_versions(), crate.made_with
     if others := [f"{name} {old}, now {now.get(name, 'none')}" for name, old in then.items() if now.get(name) != old]:
         print(f"warning: begun with {'; '.join(others)}: what is made now may have other last bits", file=sys.stderr)
-    return crate
+    return crate, found
 
 
 def print_dry_run(args: argparse.Namespace, config: ClipsConfig) -> None:
     """What would be done, with an estimate from a few tracks."""
+    from dataclasses import replace
+
+    from pipeline.crate.crate import Crate
+    from pipeline.crate.growth import Compared, compare
     from pipeline.crate.plan import shard_count
     from pipeline.estimate import estimate
     from pipeline.source.listing import list_input
+    from pipeline.storage import Storage
 
     listing = list_input(args.input)
-    _print_listing(listing, shard_count(len(listing.tracks), args.tracks_per_shard))
-    found = estimate(listing, config)
+    compared = Compared(new=list(listing.tracks))
+    if args.out and (storage := Storage(args.out)).exists("crate.json"):
+        compared = compare(Crate.open(storage.url), listing)
+    _print_listing(listing, compared, shard_count(len(compared.new), args.tracks_per_shard))
+    if not compared.new:
+        print("dry run: nothing was written")
+        return
+    found = estimate(replace(listing, tracks=tuple(compared.new)), config)
     print(
         f"estimate from {found.sampled} tracks: {found.hours:.2f} h of audio, {found.clips:,} clips of "
         f"{config.clip_s:g} s ({found.clips * config.clip_s / 3600:.2f} h), {_size(found.bytes)}"
@@ -96,8 +113,11 @@ def print_dry_run(args: argparse.Namespace, config: ClipsConfig) -> None:
     print("dry run: nothing was written")
 
 
-def _print_listing(listing: Listing, shards: int) -> None:
-    print(f"input {listing.source}: {len(listing.tracks):,} tracks in {shards:,} shards")
+def _print_listing(listing: Listing, found: Compared, shards: int) -> None:
+    new = "" if len(found.new) == len(listing.tracks) else f", {len(found.new):,} of them new,"
+    print(f"input {listing.source}: {len(listing.tracks):,} tracks{new} in {shards:,} shards")
+    for line in found.lines():
+        print(f"  {line}")
     if listing.columns:
         print("  read as " + ", ".join(f"{field}: {column}" for field, column in listing.columns.items()))
     if listing.unused_columns:

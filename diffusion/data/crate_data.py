@@ -94,6 +94,7 @@ class CrateClips:
                 f"mine it again with that rate among its sample rates"
             )
         self._columns = {rate: by_rate[rate] for rate in rates_hz}
+        self.crate.require_settled()
         self.crate.require_clips()
         self.labels = self._choose_labels(labels) if text else None
         folders = [CLIPS] + ([f"{LABELS}/{self.labels}"] if self.labels else [])
@@ -147,18 +148,19 @@ class CrateClips:
         flac = {rate: table.column(column).combine_chunks().field("bytes") for rate, column in self._columns.items()}
         return Group(ids, flac, self._texts(part.shard, part.group, ids) if self.labels else [ClipTexts()] * len(ids))
 
-    def all_texts(self) -> Iterator[ClipTexts]:
-        """Of every clip, without touching audio: what a sidecar has to hold."""
+    def all_texts(self) -> Iterator[tuple[str, ClipTexts]]:
+        """Track and texts of every clip, without touching audio: what a sidecar has to hold."""
         for shard, group in self._groups():
-            ids = self._read(CLIPS, shard, group, ["clip_id"]).column(0).to_pylist()
-            yield from self._texts(shard, group, ids)
+            rows = self._read(CLIPS, shard, group, ["clip_id", "track_id"]).to_pylist()
+            texts = self._texts(shard, group, [row["clip_id"] for row in rows])
+            yield from zip((row["track_id"] for row in rows), texts, strict=True)
 
     def _texts(self, shard: int, group: int, ids: list[str]) -> list[ClipTexts]:
         folder = f"{LABELS}/{self.labels}"
         rows = self._read(folder, shard, group, None).to_pylist()
         if [row["clip_id"] for row in rows] != ids:
             raise CrateMismatch(
-                f"{self.url}/{part_name(folder, shard, self.crate.plan.shards)} does not have the clips of its shard "
+                f"{self.url}/{part_name(*self.crate.at(folder, shard))} does not have the clips of its shard "
                 f"in their order; label it again: cratedig label {self.url}"
             )
         return [self._texts_of(row) for row in rows]
@@ -182,7 +184,7 @@ class CrateClips:
         return self._file(folder, shard).read_row_group(group, columns=columns, use_threads=False)
 
     def _file(self, folder: str, shard: int) -> Any:
-        name = part_name(folder, shard, self.crate.plan.shards)
+        name = part_name(*self.crate.at(folder, shard))
         storage = self.crate.storage
         try:
             return pq.ParquetFile(storage.path(name), filesystem=storage.fs)
@@ -211,17 +213,17 @@ class CrateClips:
 
     def _check_files(self, folders: list[str], check_hashes: bool | None) -> None:
         """Every shard finished and as its marker says: missing and changed files are named."""
-        storage, count = self.crate.storage, self.crate.plan.shards
+        storage = self.crate.storage
         wanted: dict[str, dict[str, Any]] = {}
         for folder in folders:
             for shard in self.crate.shards:
-                marker = read_marker(storage, folder, shard, count)
+                marker = read_marker(storage, *self.crate.at(folder, shard))
                 if marker is None:
                     raise CrateMismatch(
-                        f"{self.url}/{part_name(folder, shard, count)} was never finished (no marker); "
+                        f"{self.url}/{part_name(*self.crate.at(folder, shard))} was never finished (no marker); "
                         f"finish it: {self._maker(folder)}"
                     )
-                name = part_name(folder, shard, count)
+                name = part_name(*self.crate.at(folder, shard))
                 wanted[name] = marker["files"][name]
         total = sum(file["bytes"] for file in wanted.values())
         hashes = total <= _HASH_UP_TO_BYTES if check_hashes is None else check_hashes

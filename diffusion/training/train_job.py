@@ -20,6 +20,8 @@ from diffusion.data.text_source import TextSource
 from diffusion.model.checkpoint import Checkpoint, latest_checkpoint, read_checkpoint
 from diffusion.model.config import TrainConfig
 from diffusion.training.trainer import Trainer
+from pipeline.crate.crate import Crate
+from pipeline.crate.trained import note_training
 from pipeline.errors import BadInput
 
 __all__ = ["CrateUse", "TrainData", "open_data", "train_stage"]
@@ -113,10 +115,10 @@ def open_data(
     )
 
 
-def _texts(clips: CrateClips, encoder: TextEncoder, limit: int) -> Iterator[str]:
-    """Every element of every clip's text batch."""
-    for known in clips.all_texts():
-        yield from text_batch(known, encoder.token_ends, limit)
+def _texts(clips: CrateClips, encoder: TextEncoder, limit: int) -> Iterator[tuple[str, str]]:
+    """Every element of every clip's text batch, with the clip's track."""
+    for track, known in clips.all_texts():
+        yield from ((track, text) for text in text_batch(known, encoder.token_ends, limit))
 
 
 def train_stage(
@@ -151,6 +153,9 @@ def train_stage(
         say(f"{config.stage.stage}: continues at step {resume.step} from {resume.folder}")
     if _rank() == 0:
         _sweep(out / "checkpoints")
+    if _rank() == 0:
+        for use in crates:
+            note_training(Crate.open(use.path), str(out.resolve()), config.stage.stage)
     trainer = Trainer(
         config, data.train, data.held_out, data.text, out, data=data.about, resume=resume, cpu=cpu, wandb=wandb
     )

@@ -36,6 +36,8 @@ class ReportRun:
     method: Method
     prompt: bool
     run_hash: str
+    drawn_by: str
+    """Of the run and the counts that it was drawn by."""
     slots: tuple[ReportSlot, ...]
 
     @property
@@ -57,7 +59,7 @@ def choose_run(crate: Crate, name: str = "") -> ReportRun | None:
         missing = _unfinished(crate, run)
         if missing:
             raise CrateMismatch(
-                f"labels {name!r} of {crate.storage.url} lack {len(missing)} of {crate.plan.shards} shards; "
+                f"labels {name!r} of {crate.storage.url} lack {len(missing)} of {len(crate.shards)} shards; "
                 "finish them first: run the same `cratedig label` again"
             )
         return run
@@ -66,8 +68,11 @@ def choose_run(crate: Crate, name: str = "") -> ReportRun | None:
 
 
 def _unfinished(crate: Crate, run: ReportRun) -> list[int]:
-    count = crate.plan.shards
-    return [k for k in crate.shards if not is_done(crate.storage, run.folder, k, count, run.run_hash)]
+    return [
+        shard
+        for shard in crate.shards
+        if not is_done(crate.storage, *crate.at(run.folder, shard), crate.made_hash(run.drawn_by, shard))
+    ]
 
 
 def _written_at(crate: Crate, run: ReportRun) -> float:
@@ -88,6 +93,7 @@ def _read(crate: Crate, name: str) -> ReportRun:
             method=described["method"],
             prompt=described["prompt"],
             run_hash=described["run_hash"],
+            drawn_by=described["drawn_by"],
             slots=tuple(_slot(crate, slot, described["slots"][slot]) for slot in sorted(described["slots"])),
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -105,7 +111,7 @@ def _slot(crate: Crate, name: str, described: Mapping[str, Any]) -> ReportSlot:
         search=described["search"],
         debias={True: "crate", False: "none"}.get(described["debias"], described["debias"]),  # once a flag
         heard=described.get("heard", ""),
-        clips_hash=crate.clips_hash,
+        base_hash=crate.base_hash,
     )
     if chosen.folder != described["candidates"] or not crate.storage.exists(chosen.set_file):
         raise CrateMismatch(

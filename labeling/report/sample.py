@@ -102,6 +102,6 @@ def _row(file: pq.ParquetFile, row: int) -> dict[str, Any]:
 def _labels(crate: Crate, run: ReportRun | None, shard: int, rows: Sequence[int]) -> list[dict[str, Any]]:
     if run is None:
         return [{} for _ in rows]
-    with crate.storage.open(part_name(run.folder, shard, crate.plan.shards)) as file:
+    with crate.storage.open(part_name(*crate.at(run.folder, shard))) as file:
         found: list[dict[str, Any]] = read_table(file).take(list(rows)).to_pylist()
     return found

@@ -149,7 +149,7 @@ def slot_figures(
 def _count_candidates(crate: Crate, slot: ReportSlot) -> tuple[Counts, int]:
     counter, clips = Counter64(), 0
     for shard in crate.shards:
-        _, caption_BK, _ = read_candidates(crate.storage, slot.chosen, shard, crate.plan.shards)
+        _, caption_BK, _ = read_candidates(crate, slot.chosen, shard)
         counter.add(caption_BK)
         clips += len(caption_BK)
     return counter.counts(), clips
@@ -159,7 +159,7 @@ def _count_uses(crate: Crate, run: ReportRun, slot: ReportSlot, candidates: Coun
     """The run's own draw as its labels have it, the others drawn here from the same candidates and seed."""
     counters = {name: Counter64() for name in METHODS}
     for shard in crate.shards:
-        clip_ids, caption_BK, _ = read_candidates(crate.storage, slot.chosen, shard, crate.plan.shards)
+        clip_ids, caption_BK, _ = read_candidates(crate, slot.chosen, shard)
         clip_B = np.array([hash_u64("clip", clip) for clip in clip_ids.to_pylist()], dtype=np.uint64)
         drawn = min(slot.draw, caption_BK.shape[1])
         counts_BK = candidates.of(caption_BK)
@@ -176,7 +176,7 @@ def _count_uses(crate: Crate, run: ReportRun, slot: ReportSlot, candidates: Coun
 
 def _label_column(crate: Crate, run: ReportRun, slot: ReportSlot, shard: int, fields: Sequence[str]) -> pa.StructArray:
     """Those fields of the shard's labels, one after the other."""
-    with crate.storage.open(part_name(run.folder, shard, crate.plan.shards)) as file:
+    with crate.storage.open(part_name(*crate.at(run.folder, shard))) as file:
         table = pq.ParquetFile(file).read(columns=[f"{slot.name}.list.element.{name}" for name in fields])
     return table.column(0).combine_chunks().flatten()
 
@@ -271,4 +271,4 @@ def _similarity(
 
 def _sampled_shards(crate: Crate) -> Iterable[int]:
     """All of them, in an order that has nothing to do with the plan's."""
-    return sorted(crate.shards, key=lambda shard: hash_u64("similarity", crate.clips_hash, shard))
+    return sorted(crate.shards, key=lambda shard: hash_u64("similarity", crate.base_hash, shard))

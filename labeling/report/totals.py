@@ -82,7 +82,7 @@ class Totals:
 
 def count_totals(crate: Crate, proof: Proof | None = None) -> Totals:
     """Read the crate once, a few columns a shard. `proof`: of a verification that has just been made."""
-    totals = Totals(planned=crate.plan.tracks)
+    totals = Totals(planned=crate.tracks)
     reasons: dict[tuple[str, str, str], Reason] = {}
     seconds, contents, music = 0.0, [], [np.zeros(0, np.float32)]
     for row in read_row_rejects(crate.storage):
@@ -102,7 +102,7 @@ def count_totals(crate: Crate, proof: Proof | None = None) -> Totals:
         seconds += pc.sum(clips.column("duration_s")).as_py() or 0.0
         for row in rejects:
             _add(row, totals, reasons)
-        marker = read_marker(crate.storage, CLIPS, index, crate.plan.shards)
+        marker = read_marker(crate.storage, *crate.at(CLIPS, index))
         totals.bytes += sum(wrote["bytes"] for wrote in marker["files"].values()) if marker else 0
     every = np.concatenate(contents) if contents else np.zeros(0, np.uint64)
     totals.same_content = len(every) - len(np.unique(every))

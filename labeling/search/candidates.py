@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from labeling.search.exact import CaptionSearch
 from pipeline.crate.crate import CANDIDATES, SET_FILE, Crate
 from pipeline.crate.seals import read_sealed, write_sealed
-from pipeline.crate.shards import is_done, part_name, write_marker
+from pipeline.crate.shards import is_done, marker_name, part_name, write_marker
 from pipeline.ids import content_hash, hash_u64
 from pipeline.parquet import read_table
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
-from pipeline.storage import Storage
 
 __all__ = [
     "CandidateSet",
@@ -49,13 +48,14 @@ class CandidateSet:
     """What was taken off each clip first: `none`, `crate` (the mean of its own clips), or the hash of a model's own."""
     heard: str
     """Hash of the facts that a caption may state; empty where every caption may be chosen."""
-    clips_hash: str
+    base_hash: str
+    """Of the crate: its settings and embedder."""
 
     @property
     def hash(self) -> str:
         debias = {"none": False, "crate": True}.get(self.debias, self.debias)
         heard = [self.heard] if self.heard else []
-        return content_hash([self.vocabulary_hash, self.k, self.search, debias, self.clips_hash, *heard])
+        return content_hash([self.vocabulary_hash, self.k, self.search, debias, self.base_hash, *heard])
 
     @property
     def folder(self) -> str:
@@ -74,8 +74,8 @@ class CandidateSet:
     def mean_file(self) -> str:
         return f"{self.folder}/mean-embedding.json"
 
-    def done(self, storage: Storage, shard: int, count: int) -> bool:
-        return is_done(storage, self.folder, shard, count, self.hash)
+    def done(self, crate: Crate, shard: int) -> bool:
+        return is_done(crate.storage, *crate.at(self.folder, shard), crate.made_hash(self.hash, shard))
 
 
 def read_embeddings(crate: Crate, shard: int) -> tuple[pa.ChunkedArray, NDArray[np.float32]]:
@@ -106,7 +106,7 @@ def find_candidates(
             "score": pa.FixedSizeListArray.from_arrays(pa.array(found.scores_QK.ravel(), pa.float32()), k),
         }
     )
-    name = part_name(chosen.folder, shard, crate.plan.shards)
+    name = part_name(*crate.at(chosen.folder, shard))
     with crate.storage.write(name) as file:
         pq.write_table(table, file, compression="zstd", use_dictionary=False)
     report = ShardReport(
@@ -115,7 +115,8 @@ def find_candidates(
         seconds=round(time.monotonic() - started, 3),
         counts={"clips": len(table)},
     )
-    write_marker(crate.storage, chosen.folder, crate.plan.shards, report, run_hash=chosen.hash, files={name: file})
+    run_hash = crate.made_hash(chosen.hash, shard)
+    write_marker(crate.storage, *crate.at(chosen.folder, shard), report, run_hash=run_hash, files={name: file})
     beat.end()
     return report
 
@@ -131,8 +132,9 @@ def write_mean(crate: Crate, chosen: CandidateSet, mean: NDArray[np.float32]) ->
     storage = crate.storage
     if storage.exists(chosen.mean_file) and read_sealed(storage, chosen.mean_file)["mean"] == mean_D:
         return
-    for name in storage.list(chosen.folder, ".json"):
-        storage.remove(f"{chosen.folder}/{name}")
+    storage.remove(chosen.set_file)
+    for shard in crate.shards:
+        storage.remove(marker_name(*crate.at(chosen.folder, shard)))
     write_sealed(storage, chosen.mean_file, {"mean": mean_D})
 
 
@@ -141,7 +143,7 @@ def mean_embedding(crate: Crate, sample: int = 2_000) -> NDArray[np.float32]:
     best: list[tuple[int, int, int]] = []
     for shard in crate.shards:
         with crate.storage.open(crate.clips_part(shard)) as file:
-            clips = pq.ParquetFile(file).read(columns=["clip_id"]).column(0).to_pylist()
+            clips = read_table(file, ["clip_id"]).column(0).to_pylist()
         here = ((hash_u64("mean", clip), shard, row) for row, clip in enumerate(clips))
         best = heapq.nsmallest(sample, heapq.merge(best, sorted(here)))
     rows_of: dict[int, list[tuple[int, int]]] = {}
@@ -156,10 +158,10 @@ def mean_embedding(crate: Crate, sample: int = 2_000) -> NDArray[np.float32]:
 
 
 def read_candidates(
-    storage: Storage, chosen: CandidateSet, shard: int, count: int
+    crate: Crate, chosen: CandidateSet, shard: int
 ) -> tuple[pa.ChunkedArray, NDArray[np.uint64], NDArray[np.float32]]:
     """Clip ids, (B, K) caption ids and (B, K) scores of a shard."""
-    with storage.open(part_name(chosen.folder, shard, count)) as file:
+    with crate.storage.open(part_name(*crate.at(chosen.folder, shard))) as file:
         table = read_table(file)
     k = min(chosen.k, chosen.captions)
     captions = table.column("caption_id").combine_chunks().values.to_numpy(zero_copy_only=False)

@@ -21,7 +21,7 @@ from pipeline.storage import Storage
 if TYPE_CHECKING:
     from labeling.search.candidates import CandidateSet
 
-__all__ = ["CaptionCounts", "add_bucket_counts", "bucket_counts", "read_counts", "write_counts"]
+__all__ = ["CaptionCounts", "add_bucket_counts", "bucket_counts", "counts_sha256", "read_counts", "write_counts"]
 
 _BUCKET_BITS = 16
 """Counts travel in buckets of 65,536 captions: a dictionary of all of them would not fit a worker."""
@@ -35,8 +35,6 @@ class CaptionCounts:
     """Of the vocabulary."""
     ids_U: NDArray[np.uint64]
     counts_U: NDArray[np.int64]
-    sha256: str
-    """Of the file that they were read from; stands in the labels that were drawn by them."""
 
     def dense(self, captions: int) -> NDArray[np.int64]:
         """(N,) counts, 0 for captions that are nobody's candidate."""
@@ -113,7 +111,12 @@ def read_counts(
     wrote = said["files"][chosen.counts_file]
     table = pq.ParquetFile(read_sealed_file(storage, chosen.counts_file, wrote)).read()
     rows_U, ids_U, counts_U = (table.column(name).to_numpy() for name in ("row", "caption_id", "count"))
-    return CaptionCounts(rows_U=rows_U, ids_U=ids_U, counts_U=counts_U, sha256=wrote["sha256"])
+    return CaptionCounts(rows_U=rows_U, ids_U=ids_U, counts_U=counts_U)
+
+
+def counts_sha256(storage: Storage, chosen: CandidateSet) -> str:
+    """Of the counts' file, without reading it."""
+    return str(read_sealed(storage, chosen.set_file)["files"][chosen.counts_file]["sha256"])
 
 
 def _pack(rows: NDArray[np.int64], counts: NDArray[np.int64]) -> bytes:

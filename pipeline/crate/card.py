@@ -22,9 +22,9 @@ def write_card(crate: Crate) -> None:
     lines = [
         "---",
         "configs:",
-        *_config("clips", "clips/*.parquet", default=True),
-        *(line for run in runs for line in _config(f"labels-{run}", f"{LABELS}/{run}/*.parquet")),
-        *_config("rejects", "rejects/*.parquet"),
+        *_config("clips", "clips/**/*.parquet", default=True),
+        *(line for run in runs for line in _config(f"labels-{run}", f"{LABELS}/{run}/**/*.parquet")),
+        *_config("rejects", "rejects/**/*.parquet"),
         "tags: [music, audio, captions]",
         "---",
         "",
@@ -37,20 +37,20 @@ def write_card(crate: Crate) -> None:
         "",
         "```python",
         "from datasets import Audio, load_dataset",
-        'clips = load_dataset("parquet", data_files="clips/*.parquet", split="train")',
+        'clips = load_dataset("parquet", data_files="clips/**/*.parquet", split="train")',
         "# Audio is decoded by torchcodec, which datasets 4 and later need. For soundfile.read(io.BytesIO(...)):",
         *(
             f'clips = clips.cast_column("{name}", Audio(decode=False))  # clips[0]["{name}"]["bytes"] is FLAC'
             for name in audio_columns(crate.config)
         ),
         *(
-            f'labels = load_dataset("parquet", data_files="{LABELS}/{run}/*.parquet", split="train")  # same rows, '
+            f'labels = load_dataset("parquet", data_files="{LABELS}/{run}/**/*.parquet", split="train")  # same rows, '
             "same order"
             for run in runs[:1]
         ),
         "```",
         "",
-        "`cratedig verify` on this folder proves that every track of `plan.parquet` is here or in `rejects/`.",
+        "`cratedig verify` on this folder proves that every track of `plan/` is here or in `rejects/`.",
         "",
         *_labels_section(crate, runs),
         "## Left out",

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from pipeline.config import FORMAT_VERSION, ClipsConfig
-from pipeline.crate.left_out import ROW_REJECTS, write_rejects
-from pipeline.crate.plan import PlanSummary, plan_hash, shard_count, write_plan
-from pipeline.crate.seals import read_sealed, sealed_files, write_sealed
+from pipeline.crate.plan import PLAN, Pour, place, read_shard
+from pipeline.crate.removed import JOURNAL
+from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.shards import is_done, marker_name, part_name, read_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash
 from pipeline.installation import deciding_versions
-from pipeline.records import EmbedderCard
-from pipeline.source.listing import Listing
+from pipeline.records import EmbedderCard, ShardPlan
 from pipeline.storage import Storage
 
 __all__ = ["CANDIDATES", "CLIPS", "LABELS", "REJECTS", "RUN_FILE", "SET_FILE", "Crate", "label_runs", "read_run"]
@@ -36,38 +37,79 @@ class Crate:
     storage: Storage
     config: ClipsConfig
     embedder: EmbedderCard
-    plan: PlanSummary
-    listed: Mapping[str, Any]
-    """Where the input was, and what of it was no track; for people, not for identity."""
+    pours: tuple[Pour, ...]
+    """As they came in; a later one never changes an earlier one."""
+    listed: Mapping[str, Any] = field(default_factory=dict)
+    """Where the last input was, and what of it was no track; for people, not for identity."""
     embedder_source: str
     """Name or path that the embedder was loaded by; its hash is what counts."""
     made_with: Mapping[str, str] = field(default_factory=deciding_versions)
     """Library -> version at the crate's beginning; another set may give its clips other last bits."""
+    removed: int = 0
+    """Tracks that were taken down."""
+    removed_sha256: str = ""
+    """Of removed.parquet."""
 
     @property
-    def clips_hash(self) -> str:
-        """Of everything that determines the bytes of the clips: stands in each shard's marker."""
+    def base_hash(self) -> str:
+        """Of the settings and the embedder: crates that have it in common can be joined."""
         return content_hash(
-            {
-                "format": FORMAT_VERSION,
-                "config": self.config.hash(),
-                "embedder": self.embedder.weights_hash,
-                "plan": self.plan.hash,
-            }
+            {"format": FORMAT_VERSION, "config": self.config.hash(), "embedder": self.embedder.weights_hash}
         )
 
     @property
+    def clips_hash(self) -> str:
+        """Of everything that determines which clips there are."""
+        return content_hash([self.base_hash, [pour.hash for pour in self.pours], self.removed_sha256])
+
+    def shard_hash(self, shard: int) -> str:
+        """Of everything that determines the bytes of a shard's clips, but what was taken down: stands in its marker."""
+        return content_hash([self.base_hash, self.pours[self.pour_of(shard)].hash])
+
+    def made_hash(self, maker: str, shard: int) -> str:
+        """Of a shard that `maker` (a hash) makes of a shard's clips."""
+        return content_hash([maker, self.shard_hash(shard)])
+
+    @property
+    def tracks(self) -> int:
+        """Planned in all pours."""
+        return sum(pour.tracks for pour in self.pours)
+
+    @property
+    def pour_shards(self) -> tuple[int, ...]:
+        return tuple(pour.shards for pour in self.pours)
+
+    @property
     def shards(self) -> range:
-        return range(self.plan.shards)
+        return range(sum(self.pour_shards))
+
+    @property
+    def covers(self) -> dict[str, int]:
+        """The state of the crate that counts and labels are made of: of all pours, less what was taken down."""
+        return {"pours": len(self.pours), "removed": self.removed}
+
+    def pour_of(self, shard: int) -> int:
+        """Number of the pour that a shard belongs to."""
+        return bisect.bisect_right(list(itertools.accumulate(self.pour_shards)), shard)
+
+    def at(self, folder: str, shard: int) -> tuple[str, int, int]:
+        """Where a shard lies below `folder` (clips, rejects, a label run, a set of candidates), as
+        `pipeline.crate.shards` takes it: the pour's folder, the number in it, and of how many."""
+        return place(folder, shard, self.pour_shards)
+
+    def plan(self, shard: int) -> ShardPlan:
+        """The tracks of a shard."""
+        _, index, count = self.at("", shard)
+        return read_shard(self.storage, self.pour_of(shard), index, count)
 
     def clips_part(self, index: int) -> str:
-        return part_name(CLIPS, index, self.plan.shards)
+        return part_name(*self.at(CLIPS, index))
 
     def rejects_part(self, index: int) -> str:
-        return part_name(REJECTS, index, self.plan.shards)
+        return part_name(*self.at(REJECTS, index))
 
     def clips_done(self, index: int) -> bool:
-        return is_done(self.storage, CLIPS, index, self.plan.shards, self.clips_hash)
+        return is_done(self.storage, *self.at(CLIPS, index), self.shard_hash(index))
 
     def retry_rejects(self, reason: str = "") -> list[int]:
         """Reopen the shards with a track that was rejected as a whole, for sources that have been mended since.
@@ -78,7 +120,7 @@ class Crate:
         all clips. The embeddings of captions stay.
         Returns the shards reopened.
         """
-        markers = {index: read_marker(self.storage, CLIPS, index, self.plan.shards) for index in self.shards}
+        markers = {index: read_marker(self.storage, *self.at(CLIPS, index)) for index in self.shards}
         reopened = [
             index
             for index, marker in markers.items()
@@ -91,74 +133,50 @@ class Crate:
             if not name.endswith((".npy", ".npy.json")):
                 self.storage.remove(f"{CANDIDATES}/{name}")
         for index in reopened:
-            self.storage.remove(marker_name(CLIPS, index, self.plan.shards))
+            self.storage.remove(marker_name(*self.at(CLIPS, index)))
         return reopened
+
+    def require_settled(self) -> None:
+        """Raises CrateMismatch while a takedown is not finished."""
+        if self.storage.exists(JOURNAL):
+            raise CrateMismatch(
+                f"a takedown of {self.storage.url} was begun and not finished; finish it first: "
+                f"cratedig takedown {self.storage.url} --resume"
+            )
 
     def require_clips(self) -> None:
         """Raises CrateMismatch where a shard of clips is missing or belongs to another configuration."""
         missing = [index for index in self.shards if not self.clips_done(index)]
         if missing:
             raise CrateMismatch(
-                f"{self.storage.url} has {self.plan.shards - len(missing)} of {self.plan.shards} shards of clips "
-                f"(shard {missing[0]} is the first one missing); finish them first: cratedig clips {self.storage.url}"
+                f"{self.storage.url} has {len(self.shards) - len(missing)} of {len(self.shards)} shards of clips "
+                f"({self.clips_part(missing[0])} is the first one missing); "
+                f"finish them first: cratedig clips {self.storage.url}"
             )
 
     @classmethod
-    def create(
-        cls,
-        root: str | os.PathLike[str],
-        listing: Listing,
-        config: ClipsConfig,
-        embedder: EmbedderCard,
-        *,
-        embedder_source: str = "bundled",
-        tracks_per_shard: int | None = None,
-        ready: Callable[[], None] = lambda: None,
+    def begin(
+        cls, storage: Storage, config: ClipsConfig, embedder: EmbedderCard, *, embedder_source: str = "bundled"
     ) -> Crate:
-        """Plan a crate at `root`, or take up the very same one that was begun there.
+        """A crate without a pour, or the one that lies there; nothing is written.
 
-        ready: called when nothing of that is refused and nothing is written yet.
-
-        Raises CrateMismatch where another crate lies there, BadInput where something else does.
+        Raises CrateMismatch where a crate of another configuration lies there, BadInput where something else does.
         """
-        storage = Storage(root)
-        shards = shard_count(len(listing.tracks), tracks_per_shard)
-        plan = PlanSummary(tracks=len(listing.tracks), shards=shards, hash=plan_hash(listing, shards))
-        crate = cls(
-            storage=storage,
-            config=config,
-            embedder=embedder,
-            plan=plan,
-            listed=listing.as_dict(),
-            embedder_source=embedder_source,
-        )
+        crate = cls(storage=storage, config=config, embedder=embedder, pours=(), embedder_source=embedder_source)
         if storage.exists(_HEADER):
-            begun = cls.open(root)
-            _refuse_other(begun, crate)
-            ready()
-            write_plan(storage, listing, shards)  # the same tracks may lie elsewhere now
-            crate = replace(crate, made_with=begun.made_with)
-            crate._write_listing(listing)
-            return crate
-        if names := [name for name in storage.list("") if not name.startswith(".")]:
+            found = cls.open(storage.url)
+            _refuse_other(found, crate)
+            found.require_settled()
+            return found
+        if names := [name for name in storage.list("") if not name.startswith(".") and name not in (PLAN, REJECTS)]:
             raise BadInput(
                 f"{storage.url} is not empty and no crate (it holds {names[0]!r}); give --out a new or empty folder"
             )
-        ready()
-        write_plan(storage, listing, shards)
-        crate._write_listing(listing)
         return crate
 
-    def _write_listing(self, listing: Listing) -> None:
-        """The rows that the input left out, and the header, which says how many and names their file's sha256."""
-        header = self._header()
-        if listing.rejects:
-            with self.storage.write(ROW_REJECTS) as file:
-                write_rejects(file, listing.rejects)
-            header["listed"]["files"] = sealed_files({ROW_REJECTS: file})
-        elif self.storage.exists(ROW_REJECTS):
-            self.storage.remove(ROW_REJECTS)
-        write_sealed(self.storage, _HEADER, header)
+    def write_header(self) -> None:
+        """crate.json: from now on this is what the crate is."""
+        write_sealed(self.storage, _HEADER, self._header())
 
     @classmethod
     def open(cls, root: str | os.PathLike[str]) -> Crate:
@@ -181,10 +199,12 @@ class Crate:
                 storage=storage,
                 config=ClipsConfig.model_validate(header["config"]),
                 embedder=EmbedderCard(**header["embedder"]),
-                plan=PlanSummary(**header["plan"]),
+                pours=tuple(Pour(**pour) for pour in header["pours"]),
                 listed=header["listed"],
                 embedder_source=str(header["embedder_source"]),
                 made_with=header.get("made_with", {}),
+                removed=int(header["removed"]["tracks"]),
+                removed_sha256=str(header["removed"]["sha256"]),
             )
         except (BadInput, KeyError, TypeError, ValidationError) as error:
             raise CrateMismatch(
@@ -197,10 +217,11 @@ class Crate:
             "format_version": FORMAT_VERSION,
             "config": self.config.model_dump(mode="json"),
             "embedder": self.embedder.as_dict(),
-            "plan": {"tracks": self.plan.tracks, "shards": self.plan.shards, "hash": self.plan.hash},
+            "pours": [asdict(pour) for pour in self.pours],
             "listed": dict(self.listed),
             "embedder_source": self.embedder_source,
             "made_with": dict(self.made_with),
+            "removed": {"tracks": self.removed, "sha256": self.removed_sha256},
         }
 
 
@@ -215,24 +236,17 @@ def read_run(crate: Crate, name: str) -> dict[str, Any]:
 
 
 def _refuse_other(found: Crate, wanted: Crate) -> None:
-    if found.clips_hash == wanted.clips_hash:
+    if found.base_hash == wanted.base_hash:
         return
     if found.config.hash() != wanted.config.hash():
         old, new = found.config.model_dump(mode="json"), wanted.config.model_dump(mode="json")
         name = next(name for name in new if old.get(name) != new[name])
         what = f"was made with {name}={old.get(name)!r}, asked for is {new[name]!r}"
-    elif found.embedder.weights_hash != wanted.embedder.weights_hash:
+    else:
         what = (
             f"was embedded by {found.embedder.name} ({found.embedder.weights_hash[:12]}), asked for is "
             f"{wanted.embedder.name} ({wanted.embedder.weights_hash[:12]})"
         )
-    else:
-        what = (
-            f"was planned from {found.plan.tracks} tracks in {found.plan.shards} shards, the input now gives "
-            f"{wanted.plan.tracks} in {wanted.plan.shards}"
-            + (" with other names or metadata" if found.plan.tracks == wanted.plan.tracks else "")
-        )
     raise CrateMismatch(
-        f"the crate at {found.storage.url} {what}; use the same input and settings to continue it, "
-        "or give --out another folder"
+        f"the crate at {found.storage.url} {what}; use the same settings to continue it, or give --out another folder"
     )

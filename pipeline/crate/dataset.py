@@ -68,7 +68,7 @@ def shard_rows(
 
 
 def _label_rows(crate: Crate, index: int, labels: str) -> Iterator[dict[str, Any]]:
-    name = part_name(f"{LABELS}/{labels}", index, crate.plan.shards)
+    name = part_name(*crate.at(f"{LABELS}/{labels}", index))
     if not crate.storage.exists(name):
         raise CrateMismatch(f"{crate.storage.url} has no {name}; finish the labels: cratedig label {crate.storage.url}")
     with crate.storage.open(name) as file:

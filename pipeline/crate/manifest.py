@@ -21,7 +21,7 @@ def shard_counts(crate: Crate) -> Counter[str]:
     """Tracks, clips and rejects by `level:reason`, over all finished shards and the rows of the input's list."""
     counts = row_counts(crate.listed)
     for index in crate.shards:
-        marker = read_marker(crate.storage, CLIPS, index, crate.plan.shards)
+        marker = read_marker(crate.storage, *crate.at(CLIPS, index))
         counts.update(marker["counts"] if marker else {})
     return counts
 
@@ -38,7 +38,8 @@ def write_manifest(crate: Crate) -> dict[str, Any]:
     manifest = {
         "format_version": 2,
         "clips_hash": crate.clips_hash,
-        "plan": {"tracks": crate.plan.tracks, "shards": crate.plan.shards, "hash": crate.plan.hash},
+        "pours": [{"tracks": p.tracks, "shards": p.shards, "hash": p.hash} for p in crate.pours],
+        "removed": crate.removed,
         "embedder": crate.embedder.as_dict(),
         "totals": dict(sorted(shard_counts(crate).items())),
         "clips": clips,
@@ -63,5 +64,5 @@ def _data_files(crate: Crate) -> tuple[Mapping[str, Any], dict[str, Mapping[str,
 
 
 def _files(crate: Crate, folder: str) -> Mapping[str, Mapping[str, Any]]:
-    markers = (read_marker(crate.storage, folder, index, crate.plan.shards) for index in crate.shards)
+    markers = (read_marker(crate.storage, *crate.at(folder, index)) for index in crate.shards)
     return {name: wrote for marker in markers if marker for name, wrote in sorted(marker["files"].items())}

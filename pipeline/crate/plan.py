@@ -1,24 +1,47 @@
-"""The fixed table that says which tracks make which shard."""
+"""The fixed tables that say which tracks make which shard: one for each pour, as a crate's inputs came in.
+
+A pour is written once and then stands: what comes later is another pour. In its table only paths may change (where
+files lie now), and a track that was taken down leaves its place and the digest of its row, so that the pour's hash can
+still be proved.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.crate.schema import plan_schema
 from pipeline.errors import CrateMismatch
-from pipeline.parquet import read_rows
+from pipeline.parquet import read_rows, read_table
 from pipeline.records import ShardPlan, Track
-from pipeline.source.listing import Listing
-from pipeline.storage import Storage
+from pipeline.storage import HashingFile, Storage
 
-__all__ = ["PLAN_FILE", "PlanDigest", "PlanSummary", "plan_hash", "read_shard", "shard_count", "write_plan"]
+__all__ = [
+    "MOST_SHARDS",
+    "PLAN",
+    "PlanDigest",
+    "Pour",
+    "as_tracks",
+    "begin_pour",
+    "deal",
+    "place",
+    "pour_file",
+    "pour_name",
+    "read_pour",
+    "read_shard",
+    "row_digest",
+    "shard_count",
+    "write_pour",
+]
 
-PLAN_FILE = "plan.parquet"
+PLAN = "plan"
+MOST_SHARDS = 4_096
+"""Of one pour, whose shards lie in one folder with their markers: fewer than 10,000 files, four digits."""
 _LARGEST_SHARD_TRACKS = 32
 """x 6 clips x 1.5 MB: below the 500 MB at which a Parquet file becomes a nuisance."""
 _FEWEST_SHARDS = 16
@@ -27,97 +50,156 @@ _PLAN_ROW_GROUP = 8_192
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanSummary:
-    """What a plan comes to."""
+class Pour:
+    """Tracks that came into a crate together, and the shards that they make."""
 
     tracks: int
     shards: int
     hash: str
+    """Of everything in its table that reaches a shard; what was taken down since counts with its digest."""
+    sha256: str = ""
+    """Of its table's file."""
+    source: str = ""
+    """Where its input was; for people, and for what has left that input since."""
+
+
+def pour_name(number: int) -> str:
+    """`pour-00003`: the folder of a pour's shards; 99,999 of them sort by name."""
+    return f"pour-{number:05d}"
+
+
+def pour_file(number: int) -> str:
+    """`plan/pour-00003.parquet`."""
+    return f"{PLAN}/{pour_name(number)}.parquet"
+
+
+def place(folder: str, shard: int, pours: Sequence[int]) -> tuple[str, int, int]:
+    """Where a crate's shard lies: the pour's folder below `folder`, the shard's number in it, and of how many.
+
+    pours: shards of each pour. Shards are numbered through the whole crate.
+    """
+    for number, shards in enumerate(pours):
+        if shard < shards:
+            return f"{folder}/{pour_name(number)}", shard, shards
+        shard -= shards
+    raise IndexError(f"shard {shard} lies beyond the last of {len(pours)} pours")
 
 
 def shard_count(tracks: int, tracks_per_shard: int | None = None) -> int:
     """Number of shards; depends on the tracks alone, never on who works on them."""
-    size = tracks_per_shard or max(1, min(_LARGEST_SHARD_TRACKS, tracks // _FEWEST_SHARDS))
-    return -(-tracks // size)
+    return -(-tracks // _shard_tracks(tracks, tracks_per_shard)) if tracks else 0
 
 
-def plan_hash(listing: Listing, shards: int) -> str:
-    """Of everything in the plan that reaches a shard: ids, metadata and assignment, not where the files lie."""
-    digest = PlanDigest(shards)
-    digest.add(listing.tracks)
-    return digest.hex()
+def _shard_tracks(tracks: int, tracks_per_shard: int | None) -> int:
+    return tracks_per_shard or max(1, min(_LARGEST_SHARD_TRACKS, tracks // _FEWEST_SHARDS))
+
+
+def deal(tracks: Sequence[Track], tracks_per_shard: int | None = None) -> list[tuple[Sequence[Track], int]]:
+    """Tracks in the order of their ids as pours of at most MOST_SHARDS shards: (tracks, shards) of each."""
+    size = _shard_tracks(len(tracks), tracks_per_shard)
+    parts = [tracks[start : start + size * MOST_SHARDS] for start in range(0, len(tracks), size * MOST_SHARDS)]
+    return [(part, -(-len(part) // size)) for part in parts]
+
+
+def row_digest(track: Track) -> str:
+    """Of all that a plan says of a track but where its file lies."""
+    names = (track.track_id, track.key, track.title, track.artist, track.album, track.isrc)
+    row = (*names, track.tags, track.licence, track.extra)
+    return hashlib.blake2b(repr(row).encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
 
 
 class PlanDigest:
-    """`plan_hash`, a few tracks at a time."""
+    """A pour's hash, a few rows at a time."""
 
     def __init__(self, shards: int) -> None:
         self._digest = hashlib.blake2b(f"{shards}\n".encode(), digest_size=8)
 
-    def add(self, tracks: Iterable[Track]) -> None:
-        for track in tracks:
-            names = (track.track_id, track.key, track.title, track.artist, track.album, track.isrc)
-            self._digest.update(repr((*names, track.tags, track.licence, track.extra)).encode())
+    def add(self, digests: Iterable[str]) -> None:
+        """Digests of rows, in the pour's order."""
+        for digest in digests:
+            self._digest.update(digest.encode() + b"\n")
 
     def hex(self) -> str:
         return self._digest.hexdigest()
 
 
-def write_plan(storage: Storage, listing: Listing, shards: int) -> None:
-    """Tracks in the order of their ids, dealt out in runs of equal length."""
+def begin_pour(storage: Storage, number: int, tracks: Sequence[Track], shards: int, source: str) -> Pour:
+    """Write a pour's table: its tracks in the order of their ids, dealt out in runs of equal length."""
+    digest = PlanDigest(shards)
+    digest.add(row_digest(track) for track in tracks)
     rows = [
-        {
-            "track_id": track.track_id,
-            "key": track.key,
-            "path": track.path,
-            "shard": shard,
-            "position": position,
-            "title": track.title,
-            "artist": track.artist,
-            "album": track.album,
-            "isrc": track.isrc,
-            "tags": list(track.tags),
-            "licence": track.licence,
-            "extra": [{"name": name, "value": value} for name, value in track.extra],
-        }
+        _row(track, shard, position)
         for shard in range(shards)
-        for position, track in enumerate(_run(listing, shard, shards))
+        for position, track in enumerate(tracks[shard * len(tracks) // shards : (shard + 1) * len(tracks) // shards])
     ]
-    with storage.write(PLAN_FILE) as file:
+    file = write_pour(storage, number, rows)
+    return Pour(tracks=len(tracks), shards=shards, hash=digest.hex(), sha256=file.sha256, source=source)
+
+
+def _row(track: Track, shard: int, position: int) -> dict[str, Any]:
+    return asdict(track) | {
+        "shard": shard,
+        "position": position,
+        "tags": list(track.tags),
+        "extra": [{"name": name, "value": value} for name, value in track.extra],
+        "removed": "",
+    }
+
+
+def write_pour(storage: Storage, number: int, rows: Sequence[Mapping[str, Any]]) -> HashingFile:
+    """A pour's table, as `read_pour` gave it or `begin_pour` made it."""
+    with storage.write(pour_file(number)) as file:
         pq.write_table(
             pa.Table.from_pylist(rows, schema=plan_schema()), file, compression="zstd", row_group_size=_PLAN_ROW_GROUP
         )
+    return file
 
 
-def _run(listing: Listing, shard: int, shards: int) -> tuple[Track, ...]:
-    total = len(listing.tracks)
-    return listing.tracks[shard * total // shards : (shard + 1) * total // shards]
-
-
-def read_shard(storage: Storage, index: int, count: int) -> ShardPlan:
-    """The plan of one shard; only the row groups that hold it are read."""
+def read_pour(storage: Storage, number: int) -> list[dict[str, Any]]:
+    """A pour's whole table; a row that was taken down has nothing but its place and its digest, `removed`."""
     try:
-        with storage.open(PLAN_FILE) as file:
+        with storage.open(pour_file(number)) as file:
+            rows: list[dict[str, Any]] = read_table(file).to_pylist()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _unreadable(storage, number, error) from error
+    return rows
+
+
+def read_shard(storage: Storage, number: int, index: int, count: int) -> ShardPlan:
+    """The plan of one shard of a pour; only the row groups that hold it are read."""
+    try:
+        with storage.open(pour_file(number)) as file:
             rows = read_rows(file, "shard", index).to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
-        raise CrateMismatch(
-            f"{storage.url}/{PLAN_FILE} cannot be read ({str(error).splitlines()[0]}); plan the same input into "
-            "this crate again, which writes it anew: cratedig plan INPUT --out CRATE"
-        ) from error
-    return ShardPlan(index=index, count=count, tracks=tuple(_tracks(rows)))
+        raise _unreadable(storage, number, error) from error
+    rows.sort(key=lambda row: int(row["position"]))
+    tracks = tuple(as_tracks(rows))
+    digests = iter(row_digest(track) for track in tracks)
+    return ShardPlan(
+        index=index,
+        count=count,
+        tracks=tracks,
+        digests=tuple(row["removed"] or next(digests) for row in rows),
+        removed=tuple(row["removed"] for row in rows if row["removed"]),
+    )
 
 
-def _tracks(rows: list[dict[str, object]]) -> Iterator[Track]:
-    for row in sorted(rows, key=lambda row: int(str(row["position"]))):
-        yield Track(
-            track_id=str(row["track_id"]),
-            key=str(row["key"]),
-            path=str(row["path"]),
-            title=str(row["title"]),
-            artist=str(row["artist"]),
-            album=str(row["album"]),
-            isrc=str(row["isrc"]),
-            tags=tuple(row["tags"]),  # type: ignore[arg-type]
-            licence=str(row["licence"]),
-            extra=tuple((pair["name"], pair["value"]) for pair in row["extra"]),  # type: ignore[attr-defined]
-        )
+def _unreadable(storage: Storage, number: int, error: Exception) -> CrateMismatch:
+    return CrateMismatch(
+        f"{storage.url}/{pour_file(number)} cannot be read ({str(error).splitlines()[0]}); restore it from a copy, or "
+        "mine the input into another folder"
+    )
+
+
+def as_tracks(rows: Iterable[Mapping[str, Any]]) -> Iterator[Track]:
+    """The tracks of a plan's rows, without those that were taken down."""
+    for row in rows:
+        if not row["removed"]:
+            yield Track(
+                **{
+                    name: row[name]
+                    for name in ("track_id", "key", "path", "title", "artist", "album", "isrc", "licence")
+                },
+                tags=tuple(row["tags"]),
+                extra=tuple((pair["name"], pair["value"]) for pair in row["extra"]),
+            )

@@ -45,7 +45,7 @@ def check_outages(crate: Crate, reason: str) -> None:
     if met:
         said = ", ".join(f"{detail} ({count})" for detail, count in met.most_common(3))
         raise Outage(
-            f"{met.total()} of {crate.plan.tracks:,} tracks could not be fetched: {said}; the first is {example}. All "
+            f"{met.total()} of {crate.tracks:,} tracks could not be fetched: {said}; the first is {example}. All "
             "others are done; run the same command again to fetch these, or label what is there: cratedig label "
             f"{crate.storage.url}"
         )
@@ -79,7 +79,7 @@ class FirstTracks:
 
     def __init__(self, crate: Crate, limit: float) -> None:
         self._crate = crate
-        self._decided = limit > 0.5 or crate.plan.tracks < FIRST_TRACKS
+        self._decided = limit > 0.5 or crate.tracks < FIRST_TRACKS
         self._shard, self._tracks, self._next_look = 0, 0, 0.0
         self._reasons: set[str] | None = None
 
@@ -92,7 +92,7 @@ class FirstTracks:
             return
         self._next_look = time.monotonic() + _LOOK_EVERY_S
         while not self._decided and self._crate.clips_done(self._shard):
-            marker = read_marker(self._crate.storage, CLIPS, self._shard, self._crate.plan.shards)
+            marker = read_marker(self._crate.storage, *self._crate.at(CLIPS, self._shard))
             counts: Mapping[str, int] = marker["counts"] if marker else {}
             tracks = counts.get("tracks", 0)
             reasons = {
@@ -112,7 +112,7 @@ class FirstTracks:
             rows = read_table(file, columns=["key", "reason", "detail"]).to_pylist()
         example = next(row for row in rows if row["reason"] == reason)
         return (
-            f"the first {self._tracks} of {self._crate.plan.tracks:,} tracks were all rejected for the same reason, "
+            f"the first {self._tracks} of {self._crate.tracks:,} tracks were all rejected for the same reason, "
             f"{reason} ({example['key']}: {example['detail']}); stopped there. Mend the input and run again with "
             "--retry-rejects, or go on all the same with --max-reject-share above 0.5"
         )

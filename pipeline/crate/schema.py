@@ -61,10 +61,14 @@ def audio_columns(config: ClipsConfig) -> dict[str, int]:
 
 
 def plan_schema() -> pa.Schema:
-    """One row a track: its shard and place in it, and all that is known of it without opening the file."""
+    """One row a track: its shard and place in it, and all that is known of it without opening the file.
+
+    removed: the digest of the row that stood here, where the track was taken down; empty otherwise.
+    """
     return pa.schema(
         [("track_id", _STRING), ("key", _STRING), ("path", _STRING), ("shard", pa.int32()), ("position", pa.int32())]
         + _TRACK_FIELDS
+        + [("removed", _STRING)]
     )
 
 

@@ -25,8 +25,9 @@ ROW_GROUP_ROWS = 96
 
 
 def part_name(folder: str, index: int, count: int, suffix: str = "parquet") -> str:
-    """`clips/part-00007-of-00128.parquet`."""
-    return f"{folder}/part-{index:05d}-of-{count:05d}.{suffix}"
+    """`FOLDER/part-00007-of-00128.parquet`; names sort by number however many there are."""
+    digits = max(5, len(str(count)))
+    return f"{folder}/part-{index:0{digits}d}-of-{count:0{digits}d}.{suffix}"
 
 
 def marker_name(folder: str, index: int, count: int) -> str:
@@ -98,6 +99,7 @@ def _leaf_names(schema: pa.Schema, columns: Iterable[str]) -> list[str]:
 def write_marker(
     storage: Storage,
     folder: str,
+    index: int,
     count: int,
     report: ShardReport,
     *,
@@ -109,7 +111,7 @@ def write_marker(
         "run_hash": run_hash,
         "files": sealed_files(files),
     }
-    write_sealed(storage, marker_name(folder, report.shard, count), marker)
+    write_sealed(storage, marker_name(folder, index, count), marker)
 
 
 def read_marker(storage: Storage, folder: str, index: int, count: int) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,11 +13,13 @@ import pyarrow as pa
 from pipeline.crate.crate import CANDIDATES, CLIPS, LABELS, RUN_FILE, SET_FILE, Crate, label_runs
 from pipeline.crate.left_out import ROW_REJECTS, read_row_rejects, row_counts
 from pipeline.crate.manifest import MANIFEST_FILE, hash_of_content
-from pipeline.crate.plan import PlanDigest, read_shard
+from pipeline.crate.plan import PlanDigest, pour_file
+from pipeline.crate.removed import JOURNAL, REMOVED_FILE, named_anywhere, read_removed
 from pipeline.crate.seals import changed_files, read_sealed
 from pipeline.crate.shards import part_name, read_marker
 from pipeline.errors import BadInput
 from pipeline.parquet import read_table
+from pipeline.records import ShardPlan
 
 __all__ = ["Proof", "verify_crate"]
 
@@ -30,6 +33,8 @@ class Proof:
     """Tracks with at least one clip."""
     rejected: int = 0
     """Tracks with a reject and no clip."""
+    removed: int = 0
+    """Tracks that were taken down."""
     clips: int = 0
     clip_rejects: int = 0
     row_rejects: int = 0
@@ -45,16 +50,24 @@ class Proof:
     content_hash: str = ""
     """Of what was read and hashed, whatever the manifest says."""
     faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is no fault, and good to know."""
+
+    @property
+    def accounted(self) -> int:
+        """Tracks whose end is known."""
+        return self.written + self.rejected + self.removed
 
     @property
     def holds(self) -> bool:
-        return not self.faults and self.planned == self.written + self.rejected
+        return not self.faults and self.planned == self.accounted
 
     def lines(self) -> list[str]:
         """For people."""
-        sign = "=" if self.planned == self.written + self.rejected else "!="
+        sign = "=" if self.planned == self.accounted else "!="
+        removed = f" + {self.removed} removed" if self.removed else ""
         lines = [
-            f"tracks: {self.planned} planned {sign} {self.written} written + {self.rejected} rejected",
+            f"tracks: {self.planned} planned {sign} {self.written} written + {self.rejected} rejected{removed}",
             f"clips: {self.clips} written, {self.clip_rejects} left out",
             f"files: {self.files} with the sha256 of their markers, {self.bytes / 1e6:.1f} MB",
         ]
@@ -63,45 +76,58 @@ class Proof:
         lines += [f"labels {run}: {rows} rows match the clips" for run, rows in sorted(self.label_rows.items())]
         lines += [f"candidates {n}: {rows} rows match the clips" for n, rows in sorted(self.candidate_rows.items())]
         lines.append(f"content hash: {self.content_hash}")
-        return lines + [f"FAULT: {fault}" for fault in self.faults]
+        return lines + self.notes + [f"FAULT: {fault}" for fault in self.faults]
 
 
 def verify_crate(crate: Crate, *, on_shard: Callable[[int], None] = lambda _: None) -> Proof:
     """Re-hash every shard and compare rows with the plan; reads everything once, writes nothing."""
-    proof = Proof(planned=crate.plan.tracks)
+    proof = Proof(planned=0)
+    removed = _removals(crate, proof)
     made = _made_of_clips(crate, proof)
-    last_track, digest = "", PlanDigest(crate.plan.shards)
-    for index in crate.shards:
-        tracks = read_shard(crate.storage, index, crate.plan.shards).tracks
-        digest.add(tracks)
-        planned = [track.track_id for track in tracks]
-        for track in planned:  # strictly rising, so no track stands in two shards
-            if track <= last_track:
-                proof.faults.append(f"the plan has track {track} of shard {index} twice or out of order")
-            last_track = track
-        if marker := _held_marker(crate, CLIPS, index, crate.clips_hash, proof):
-            ids = _check_clips(crate, index, planned, marker, proof)
-            for folder, run_hash in made.items():
-                _check_rows(crate, folder, run_hash, index, ids, proof)
-        on_shard(index)
+    seen = set[str]()
+    shards = iter(crate.shards)
+    for number, pour in enumerate(crate.pours):
+        digest = PlanDigest(pour.shards)
+        for index in itertools.islice(shards, pour.shards):
+            plan = crate.plan(index)
+            digest.add(plan.digests)
+            planned = [track.track_id for track in plan.tracks]
+            proof.planned += len(plan.digests)
+            proof.removed += len(plan.removed)
+            _check_removed(proof, plan, *removed)
+            for track in planned:
+                if track in seen:
+                    proof.faults.append(f"the plan has track {track} of shard {index} twice")
+                seen.add(track)
+            if marker := _held_marker(crate, CLIPS, index, crate.shard_hash(index), proof):
+                ids = _check_clips(crate, index, planned, marker, proof)
+                for folder, (maker, pours) in made.items():
+                    if number < pours:
+                        _check_rows(crate, folder, crate.made_hash(maker, index), index, ids, proof)
+            on_shard(index)
+        if digest.hex() != pour.hash:
+            proof.faults.append(f"{pour_file(number)} is not the plan that this crate was made by (its hash differs)")
+        elif crate.storage.sha256(pour_file(number)) != pour.sha256:
+            proof.faults.append(f"{pour_file(number)} was changed after it was written (sha256 differs)")
     _check_list_rows(crate, proof)
-    if digest.hex() != crate.plan.hash:
-        proof.faults.append("plan.parquet is not the plan that this crate was made by (its hash differs)")
     _check_manifest(crate, proof)
+    proof.faults += named_anywhere(crate.storage, removed[0])
     return proof
 
 
-def _made_of_clips(crate: Crate, proof: Proof) -> dict[str, str]:
-    """Folders whose shards have a row a clip, label runs and candidates, and the hash that their markers must carry.
+def _made_of_clips(crate: Crate, proof: Proof) -> dict[str, tuple[str, int]]:
+    """Folders whose shards have a row a clip, label runs and candidates: what their markers' hashes are made of, and
+    how many of the pours they cover.
 
     What they keep beside their shards (counts, means, indexes, matrices of captions) is hashed here.
     """
-    storage, made = crate.storage, dict[str, str]()
+    storage, made = crate.storage, dict[str, tuple[str, int]]()
     wanted = set()
     for run in label_runs(crate):
         folder = f"{LABELS}/{run}"
         if (said := _sealed(crate, f"{folder}/{RUN_FILE}", proof)) is not None:
-            made[folder] = said["run_hash"]
+            made[folder] = said["drawn_by"], said["covers"]["pours"]
+            proof.notes += _age(crate, folder, said["covers"])
             proof.hashes[f"{folder}/{RUN_FILE}"] = storage.sha256(f"{folder}/{RUN_FILE}")
             wanted |= {slot["candidates"] for slot in said["slots"].values()}
     names = storage.list(CANDIDATES)
@@ -111,7 +137,7 @@ def _made_of_clips(crate: Crate, proof: Proof) -> dict[str, str]:
         if not storage.exists(f"{folder}/{SET_FILE}"):
             proof.faults.append(f"{folder} is not whole (no {SET_FILE}), and labels were drawn from it; label again")
         elif (said := _sealed(crate, f"{folder}/{SET_FILE}", proof)) is not None:
-            made[folder] = said["run_hash"]
+            made[folder] = said["run_hash"], said["covers"]["pours"]
             for name in storage.list(folder, ".json"):
                 if name != SET_FILE and not name.endswith(".done.json"):
                     _sealed(crate, f"{folder}/{name}", proof)
@@ -119,6 +145,38 @@ def _made_of_clips(crate: Crate, proof: Proof) -> dict[str, str]:
         if name.endswith(".npy.json"):
             _sealed(crate, f"{CANDIDATES}/{name}", proof, below=f"{CANDIDATES}/")
     return made
+
+
+def _age(crate: Crate, folder: str, covers: dict[str, int]) -> list[str]:
+    """What has become of the crate since its labels were drawn."""
+    said = []
+    if (pours := len(crate.pours) - covers["pours"]) > 0:
+        said.append(f"lack the {pours} pours that came later: draw them again with cratedig label")
+    if (removed := crate.removed - covers["removed"]) > 0:
+        said.append(f"were drawn before {removed} tracks were taken down, and counted their clips")
+    return [f"{folder.replace('/', ' ')} {what}" for what in said]
+
+
+def _removals(crate: Crate, proof: Proof) -> tuple[set[str], set[str]]:
+    """Track ids and plan rows of what was taken down; a takedown that was not finished is a fault."""
+    if crate.storage.exists(JOURNAL):
+        proof.faults.append(
+            f"a takedown was begun and not finished; finish it: cratedig takedown {crate.storage.url} --resume"
+        )
+    found = read_removed(crate.storage)
+    if len(found) != crate.removed or (found and crate.storage.sha256(REMOVED_FILE) != crate.removed_sha256):
+        proof.faults.append(f"{REMOVED_FILE} is not the list that crate.json names (it has {len(found)} tracks)")
+    return {removal.track_id for removal in found}, {removal.plan_row for removal in found}
+
+
+def _check_removed(proof: Proof, plan: ShardPlan, ids: set[str], rows: set[str]) -> None:
+    """What was taken down is out of the plan, and what is out of the plan was taken down."""
+    for track in plan.tracks:
+        if track.track_id in ids:
+            proof.faults.append(f"track {track.track_id} was taken down and stands in the plan")
+    for digest in plan.removed:
+        if digest not in rows:
+            proof.faults.append(f"row {digest} of the plan was emptied, and {REMOVED_FILE} does not name it")
 
 
 def _sealed(crate: Crate, name: str, proof: Proof, below: str = "") -> dict[str, Any] | None:
@@ -162,8 +220,8 @@ def _check_list_rows(crate: Crate, proof: Proof) -> None:
 
 def _held_marker(crate: Crate, folder: str, index: int, run_hash: str, proof: Proof) -> dict[str, Any] | None:
     """The shard's marker where it is of this run and its files are what was written; else a fault, and None."""
-    marker = read_marker(crate.storage, folder, index, crate.plan.shards)
-    name = part_name(folder, index, crate.plan.shards)
+    marker = read_marker(crate.storage, *crate.at(folder, index))
+    name = part_name(*crate.at(folder, index))
     if marker is None:
         proof.faults.append(f"{name} was never finished (no marker, or a damaged one); run the job again")
         return None
@@ -230,7 +288,7 @@ def _check_rows(crate: Crate, folder: str, run_hash: str, index: int, clip_ids: 
     """The shard of a label run, or of a set of candidates, has the clips' rows in their order."""
     if not _held_marker(crate, folder, index, run_hash, proof):
         return
-    found = _columns(crate, part_name(folder, index, crate.plan.shards), ["clip_id"]).column(0).to_pylist()
+    found = _columns(crate, part_name(*crate.at(folder, index)), ["clip_id"]).column(0).to_pylist()
     if found != clip_ids:
         proof.faults.append(
             f"{folder} shard {index} does not have the clips of {crate.clips_part(index)} in their order"

@@ -54,7 +54,7 @@ def estimate_export(crate: Crate, spec: ExportSpec) -> ExportEstimate:
             seconds += example.track_duration_s if spec.whole_tracks else crate.config.clip_s
             splits[example.split] += 1
             counts[f"licence:{example.licence or 'unknown'}"] += 1
-    clips, count = sum(splits.values()), crate.plan.shards
+    clips, count = sum(splits.values()), len(crate.shards)
     size, made = 0, 0
     try:
         for index in sorted({k * count // _SAMPLED_SHARDS for k in range(_SAMPLED_SHARDS)}) if clips else ():

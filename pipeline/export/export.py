@@ -131,7 +131,7 @@ def begin_export(crate: Crate, out: str | os.PathLike[str], spec: ExportSpec) ->
         "labels_hash": read_run(crate, spec.labels)["run_hash"],
         "dimension": crate.embedder.dimension,
     }
-    export = Export(storage=storage, spec=spec, shards=crate.plan.shards, crate=said, counts={}, files={})
+    export = Export(storage=storage, spec=spec, shards=len(crate.shards), crate=said, counts={}, files={})
     if is_export(storage):
         found = Export.open(out)
         _refuse_other(found, export)
@@ -169,7 +169,7 @@ def shard_hashes(crate: Crate, spec: ExportSpec) -> Callable[[int], str]:
     def hash_of(index: int) -> str:
         inputs = []
         for folder in (CLIPS, f"{LABELS}/{spec.labels}"):
-            marker = read_marker(crate.storage, folder, index, crate.plan.shards)
+            marker = read_marker(crate.storage, *crate.at(folder, index))
             inputs.append(sorted(wrote["sha256"] for wrote in marker["files"].values()) if marker else [])
         return content_hash([spec.data_hash, tables, *inputs])
 

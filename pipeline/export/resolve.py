@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.crate.crate import Crate
-from pipeline.crate.plan import read_shard
 from pipeline.crate.schema import audio_columns
 from pipeline.errors import BadInput
 from pipeline.storage import Storage
@@ -68,9 +67,9 @@ def choose_audio(
 
 def missing_source(crate: Crate) -> str:
     """What is said of the first source that is not where the plan has it; a few shards are looked at, a track each."""
-    count = crate.plan.shards
+    count = len(crate.shards)
     for index in sorted({k * count // _LOOKED_AT for k in range(_LOOKED_AT)} if count > _LOOKED_AT else crate.shards):
-        for track in read_shard(crate.storage, index, count).tracks[:1]:
+        for track in crate.plan(index).tracks[:1]:
             folder, _, name = track.path.rpartition("/")
             if not Storage(folder or "/").exists(name):
                 return f"source {track.key} is not there (looked for at {track.path})"

@@ -13,7 +13,6 @@ from pipeline.audio.decode_guard import DecodeFailure, GuardedDecoder
 from pipeline.audio.pieces import WHOLE
 from pipeline.crate.crate import Crate, read_run
 from pipeline.crate.dataset import ClipRow, shard_rows
-from pipeline.crate.plan import read_shard
 from pipeline.crate.schema import audio_columns
 from pipeline.crate.shards import read_marker, write_marker
 from pipeline.errors import BadInput
@@ -89,7 +88,7 @@ def export_shard(exporter: Exporter, index: int, count: int, run_hash: str, *, b
         seconds=round(time.monotonic() - started, 3),
         counts=dict(sorted(counts.items())),
     )
-    write_marker(exporter.out, SHARDS, count, report, run_hash=run_hash, files=files)
+    write_marker(exporter.out, SHARDS, index, count, report, run_hash=run_hash, files=files)
     return report
 
 
@@ -101,7 +100,7 @@ def selected(
     audio: read the crate's audio column as well.
     """
     crate, spec = exporter.crate, exporter.spec
-    tracks = [track.track_id for track in read_shard(crate.storage, index, crate.plan.shards).tracks]
+    tracks = [track.track_id for track in crate.plan(index).tracks]
     chosen = select(crate, spec, tracks)
     columns = list(_COLUMNS)
     if audio:
@@ -218,7 +217,7 @@ def _from_sources(
     """Track by track: the source is fetched, compared with the hash that it had, and cut where the clips lie."""
     spec, crate = exporter.spec, exporter.crate
     exporter.decoder = exporter.decoder or GuardedDecoder(crate.config, ())
-    paths = {t.track_id: (t.key, t.path) for t in read_shard(crate.storage, index, crate.plan.shards).tracks}
+    paths = {t.track_id: (t.key, t.path) for t in crate.plan(index).tracks}
     samples = round(spec.rate_hz * crate.config.clip_s)
     for track, group in groupby(rows, key=lambda pair: pair[0].track_id):
         clips = [example for example, _ in group]

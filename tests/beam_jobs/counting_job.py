@@ -29,6 +29,9 @@ class CountingJob:
     folder: str = "numbers"
     title: str = "numbers"
 
+    def at(self, shard: int) -> tuple[str, int, int]:
+        return self.folder, shard, self.shard_count
+
     def storage(self) -> Storage:
         return Storage(self.root)
 
@@ -60,7 +63,7 @@ class CountingWorker:
                     self._misbehave(shard, attempts)
         report = ShardReport(shard=shard, rows=10, seconds=0.0, counts={"numbers": 10})
         files = {part_name("numbers", shard, job.shard_count): file}
-        write_marker(storage, "numbers", job.shard_count, report, run_hash="h", files=files)
+        write_marker(storage, "numbers", shard, job.shard_count, report, run_hash="h", files=files)
         beat.end()
         return report
 

@@ -20,10 +20,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs.engine import Engine
+from pipeline.crate.card import write_card
 from pipeline.crate.crate import Crate
+from pipeline.crate.growth import pour
 from pipeline.crate.manifest import write_manifest
 from pipeline.crate.verify import verify_crate
 from pipeline.errors import BadInput, CrateMismatch, VocabularyProblem
+from pipeline.storage import Storage
 from tests.audio_files import chord, write_audio
 from tests.crates import CONFIG, label, mine_clips, plan_crate, write_captions
 
@@ -148,7 +151,7 @@ def test_labels_are_drawn_from_the_true_top_k_by_their_true_counts(finished_crat
     captions = Vocabulary.load(vocabularies / "long.parquet")
     vectors = load_embedder(crate.embedder_source, device="cpu").embed_text(captions.texts.to_pylist())
     clips = pq.read_table([finished_crate / crate.clips_part(i) for i in crate.shards]).to_pylist()
-    labels = pq.read_table(sorted((finished_crate / "labels" / "first").glob("*.parquet"))).to_pylist()
+    labels = pq.read_table(sorted((finished_crate / "labels" / "first").rglob("*.parquet"))).to_pylist()
     scores = np.array([c["embedding"] for c in clips]) @ vectors.T
     ids = [f"{i:016x}" for i in captions.ids]
     tops = [np.argsort(-row, kind="stable")[:10] for row in scores]
@@ -200,7 +203,9 @@ def test_another_seed_decodes_and_searches_nothing(finished_crate: Path, tmp_pat
     before = {f: f.stat().st_mtime_ns for f in (tmp_path / "crate" / "candidates").rglob("part-*")}
     second = label(crate, vocabularies, Engine(workers=1), seed=1)
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "crate" / "candidates").rglob("part-*")} == before
-    runs = [pq.read_table(sorted((tmp_path / "crate" / "labels" / run).glob("*.parquet"))) for run in ("first", second)]
+    runs = [
+        pq.read_table(sorted((tmp_path / "crate" / "labels" / run).rglob("*.parquet"))) for run in ("first", second)
+    ]
     assert runs[0].column("clip_id") == runs[1].column("clip_id")
     assert runs[0].column("llm_lf") != runs[1].column("llm_lf")
     assert verify_crate(crate).label_rows == {"first": 16, second: 16}
@@ -211,7 +216,7 @@ def test_hub_correction_takes_off_each_captions_mean(finished_crate: Path, tmp_p
     crate = Crate.open(tmp_path / "crate")
     run = label(crate, vocabularies, Engine(workers=1), debias="crate", method="top", name="debiased")
     clips = pq.read_table([tmp_path / "crate" / crate.clips_part(i) for i in crate.shards]).to_pylist()
-    labels = pq.read_table(sorted((tmp_path / "crate" / "labels" / run).glob("*.parquet"))).to_pylist()
+    labels = pq.read_table(sorted((tmp_path / "crate" / "labels" / run).rglob("*.parquet"))).to_pylist()
     from labeling.embedders.by_name import load_embedder
     from vocab.store import Vocabulary
 
@@ -257,7 +262,7 @@ def test_a_model_that_brings_numbers_has_its_own_mean_taken_off_and_only_what_it
     plain = label(
         crate, vocabularies, Engine(workers=1), name="plain", debias="none", captions="all", embedder=str(clap)
     )
-    file = f"labels/{{}}/part-00000-of-{crate.plan.shards:05d}.parquet"
+    file = f"labels/{{}}/pour-00000/part-00000-of-{len(crate.shards):05d}.parquet"
     first, second = (pq.read_table(tmp_path / "crate" / file.format(name)) for name in ("first", plain))
     assert first.column("llm_lf") == second.column("llm_lf")
 
@@ -280,15 +285,16 @@ def test_curated_joins_metadata_and_retrieves_nothing(tmp_path: Path, music: Pat
         f'{music}/song0.flac,"Rain, again",Ada,"folk;calm",CC0-1.0,1999\n'
         f"{music}/song2.wav,,,,,\n"
     )
-    crate = Crate.create(tmp_path / "crate", list_input(str(manifest)), CONFIG, embedder_card(str(tiny_clap)))
+    crate = Crate.begin(Storage(tmp_path / "crate"), CONFIG, embedder_card(str(tiny_clap)))
+    crate, _ = pour(crate, list_input(str(manifest)))
     crate = Crate.open(tmp_path / "crate")
     from beam_jobs.clips import ClipsJob
     from beam_jobs.engine import run_job
 
-    job = ClipsJob(root=str(tmp_path / "crate"), shard_count=crate.plan.shards, embedder=str(tiny_clap), device="cpu")
+    job = ClipsJob(root=str(tmp_path / "crate"), pours=crate.pour_shards, embedder=str(tiny_clap), device="cpu")
     run_job(job, Engine(workers=1))
     run = label_crate(crate, profile="curated", engine=Engine(workers=1))
-    rows = pq.read_table(sorted((tmp_path / "crate" / run.folder).glob("*.parquet"))).to_pylist()
+    rows = pq.read_table(sorted((tmp_path / "crate" / run.folder).rglob("*.parquet"))).to_pylist()
     assert {row["prompt"] for row in rows} == {"Rain, again; by Ada; folk, calm; year: 1999", ""}
     assert set(rows[0]) == {"clip_id", "metadata", "prompt"}
     assert ["Rain, again", "Ada", "folk", "calm"] in [row["metadata"] for row in rows]
@@ -348,35 +354,36 @@ def test_tags_of_files_are_the_metadata_of_clips(tmp_path: Path, tiny_clap: Path
     crate = plan_crate(tmp_path / "songs.csv", tmp_path / "crate", tiny_clap)
     assert mine_clips(crate, Engine(workers=1)) == 1
     run = label_crate(crate, profile="curated", engine=Engine(workers=1))
-    rows = pq.read_table(sorted((tmp_path / "crate" / run.folder).glob("*.parquet"))).to_pylist()
+    rows = pq.read_table(sorted((tmp_path / "crate" / run.folder).rglob("*.parquet"))).to_pylist()
     assert sorted(row["metadata"] for row in rows) == [["Listed", "Ada", "Folk"], ["Two", "Ada", "Folk"]]
     assert sorted(row["prompt"] for row in rows) == [
         "Listed; by Ada; Folk; album: One; mood: calm",
         "Two; by Ada; Folk; album: One",
     ]
-    clips = pq.read_table(sorted((tmp_path / "crate/clips").glob("*.parquet"))).to_pylist()
+    clips = pq.read_table(sorted((tmp_path / "crate/clips").rglob("*.parquet"))).to_pylist()
     found = {clip["source_key"]: clip for clip in clips}
     assert found["music/a.flac"]["from_list"] == ["mood", "title"]
     assert found["music/a.flac"]["from_file"] == ["album", "artist", "comment", "tags", "title"]
     assert found["music/b.mp3"]["extra"] == [{"name": "comment", "value": "secret"}]
 
 
-def test_datasets_loads_clips_and_labels_without_our_code(finished_crate: Path) -> None:
+def test_datasets_loads_clips_and_labels_without_our_code(finished_crate: Path, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="the dev extra has it")
     import io
 
     import soundfile
 
-    clips = (
-        datasets.load_dataset(str(finished_crate), "clips", split="train")
-        if False
-        else datasets.load_dataset("parquet", data_files=str(finished_crate / "clips" / "*.parquet"), split="train")
-    )
+    crate = shutil.copytree(finished_crate, tmp_path / "crate")
+    write_card(Crate.open(crate))
+    clips = datasets.load_dataset("parquet", data_files=str(crate / "clips" / "**" / "*.parquet"), split="train")
+    assert datasets.load_dataset(str(crate), split="train")["clip_id"][:] == clips["clip_id"][:]
+    by_card = datasets.load_dataset(str(crate), "labels-first", split="train")
+    assert by_card["clip_id"][:] == clips["clip_id"][:]
     assert isinstance(clips.features["audio"], datasets.Audio)
     assert clips.features["audio"].sampling_rate == 24_000
     assert clips.features["audio_16k"].sampling_rate == 16_000
     labels = datasets.load_dataset(
-        "parquet", data_files=str(finished_crate / "labels" / "first" / "*.parquet"), split="train"
+        "parquet", data_files=str(crate / "labels" / "first" / "**" / "*.parquet"), split="train"
     )
     assert clips["clip_id"][:] == labels["clip_id"][:]
     for column in ("audio", "audio_16k"):  # decoding is torchcodec's, whose wheel wants CUDA libraries

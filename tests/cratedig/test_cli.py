@@ -82,7 +82,7 @@ def test_what_is_rejected_as_a_whole_is_stopped_early_and_not_labelled(
         said = one_line_error(run(*command), code=1)
         assert "the first 20 of 40 tracks were all rejected for the same reason, not-audio (" in said
         assert "--retry-rejects" in said
-    assert len(list((tmp_path / "crate").glob("clips/*.done.json"))) >= 10
+    assert len(list((tmp_path / "crate").glob("clips/*/*.done.json"))) >= 10
 
     regardless = run(*command, "--max-reject-share=0.9")
     assert "100% of the tracks were rejected (not-audio 40)" in one_line_error(regardless, code=1)
@@ -158,10 +158,10 @@ def test_models_vocabularies_and_settings_that_cannot_be_used(tmp_path: Path, sm
 def test_verify_says_what_is_wrong_and_exits_with_one(finished_crate: Path, tmp_path: Path) -> None:
     assert run("verify", finished_crate).stdout.endswith("verified: nothing lost\n")
     shutil.copytree(finished_crate, tmp_path / "crate")
-    (tmp_path / "crate/clips/part-00000-of-00004.parquet").write_bytes(b"x")
+    (tmp_path / "crate/clips/pour-00000/part-00000-of-00004.parquet").write_bytes(b"x")
     done = run("verify", tmp_path / "crate")
     assert done.returncode == 1
-    assert "FAULT: clips/part-00000-of-00004.parquet was changed after it was written" in done.stdout
+    assert "FAULT: clips/pour-00000/part-00000-of-00004.parquet was changed after it was written" in done.stdout
 
 
 def test_captions_of_another_dimension(finished_crate: Path, tmp_path: Path, vocabularies: Path) -> None:

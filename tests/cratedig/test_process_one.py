@@ -75,7 +75,7 @@ def test_mine_and_label(tmp_path: Path, music: Path, tiny_clap: Path, vocabulari
     mine = ["mine", music, "--out", crate, "--embedder", tiny_clap, "--clip-seconds=2", "--clips-per-track=3", *labels]
     mine += ["--device=cpu", "--workers=2", "--max-reject-share=0.3", "--tracks-per-shard=2", "--name=first"]
 
-    code, said = stop_when(lambda _: any(crate.glob("clips/*.done.json")), *mine)
+    code, said = stop_when(lambda _: any(crate.glob("clips/*/*.done.json")), *mine)
     assert code == 143, said
     assert GO_ON in said
     assert not (crate / "labels").exists()

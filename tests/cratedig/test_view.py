@@ -25,7 +25,7 @@ def finish(job: CountingJob, shard: int) -> None:
     with job.storage().write(name) as file:
         file.write(b"x")
     report = ShardReport(shard=shard, rows=5, seconds=1.0, counts={"clips": 5, "track:corrupt": 1})
-    write_marker(job.storage(), "numbers", job.shard_count, report, run_hash="h", files={name: file})
+    write_marker(job.storage(), "numbers", shard, job.shard_count, report, run_hash="h", files={name: file})
 
 
 def test_a_log_gets_plain_lines_and_the_last_one_says_it_all(tmp_path: Path) -> None:

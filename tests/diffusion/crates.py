@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import ClipsConfig
 from pipeline.crate.crate import CLIPS, LABELS, Crate
-from pipeline.crate.plan import PlanSummary
+from pipeline.crate.plan import Pour
 from pipeline.crate.schema import audio_columns, clips_schema, labels_schema
 from pipeline.crate.seals import write_sealed
 from pipeline.crate.shards import ShardWriter, part_name, write_marker
@@ -56,9 +56,9 @@ def make_crate(
         weights_hash="0",
     )  # fmt: skip
     storage = Storage(folder)
-    plan = PlanSummary(tracks=shards * tracks, shards=shards, hash="0")
-    crate = Crate(storage=storage, config=config, embedder=card, embedder_source="none", plan=plan, listed={})
-    write_sealed(storage, "crate.json", crate._header())
+    pour = Pour(tracks=shards * tracks, shards=shards, hash="0")
+    crate = Crate(storage=storage, config=config, embedder=card, embedder_source="none", pours=(pour,))
+    crate.write_header()
     number = 0
     all_ids: list[list[tuple[int, str]]] = []
     for shard in range(shards):
@@ -70,14 +70,14 @@ def make_crate(
                 ids.append((number, rows[-1]["clip_id"]))
                 number += 1
         schema = clips_schema(config, card.dimension)
-        _write(storage, CLIPS, shard, shards, schema, rows, crate.clips_hash, media=list(audio_columns(config)))
+        _write(crate, CLIPS, shard, schema, rows, crate.shard_hash(shard), media=list(audio_columns(config)))
         all_ids.append(ids)
     if labels:
-        add_labels(storage, labels, all_ids, words or _words)
+        add_labels(crate, labels, all_ids, words or _words)
     return folder
 
 
-def add_labels(storage: Storage, run: str, all_ids: list[list[tuple[int, str]]], words: Any) -> None:
+def add_labels(crate: Crate, run: str, all_ids: list[list[tuple[int, str]]], words: Any) -> None:
     slots = {"llm_lf": "long", "rater_sf": "short"}
     for shard, ids in enumerate(all_ids):
         rows = []
@@ -92,8 +92,9 @@ def add_labels(storage: Storage, run: str, all_ids: list[list[tuple[int, str]]],
                 }
             )
         schema = labels_schema(list(slots))
-        _write(storage, f"{LABELS}/{run}", shard, len(all_ids), schema, rows, "labels", media=[])
-    write_sealed(storage, f"{LABELS}/{run}/run.json", {"profile": "noise2music", "run_hash": "labels", "slots": slots})
+        _write(crate, f"{LABELS}/{run}", shard, schema, rows, crate.made_hash("labels", shard), media=[])
+    said = {"profile": "noise2music", "run_hash": "labels", "drawn_by": "labels"}
+    write_sealed(crate.storage, f"{LABELS}/{run}/run.json", said | {"covers": crate.covers, "slots": slots})
 
 
 def _words(number: int) -> dict[str, Any]:
@@ -127,13 +128,11 @@ def _flac(audio: NDArray[np.float32], rate: int) -> bytes:
     return file.getvalue()
 
 
-def _write(
-    storage: Storage, folder: str, shard: int, count: int, schema: Any, rows: Any, run_hash: str, media: Any
-) -> None:
-    name = part_name(folder, shard, count)
+def _write(crate: Crate, folder: str, shard: int, schema: Any, rows: Any, run_hash: str, media: Any) -> None:
+    storage, name = crate.storage, part_name(*crate.at(folder, shard))
     with storage.write(name) as file:
         writer = ShardWriter(file, schema, media=media)
         writer.add(rows)
         writer.close()
     report = ShardReport(shard=shard, rows=len(rows), seconds=0.0)
-    write_marker(storage, folder, count, report, run_hash=run_hash, files={name: file})
+    write_marker(storage, *crate.at(folder, shard), report, run_hash=run_hash, files={name: file})

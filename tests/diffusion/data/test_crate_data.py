@@ -97,13 +97,13 @@ def test_not_a_crate(tmp_path):
 
 
 def test_a_missing_shard(own_crate):
-    (own_crate / "clips" / "part-00001-of-00002.parquet").unlink()
+    (own_crate / "clips" / "pour-00000" / "part-00001-of-00002.parquet").unlink()
     with pytest.raises(CrateMismatch, match=r"shard 1|part-00001-of-00002"):
         CrateClips(own_crate, [16_000])
 
 
 def test_a_shard_changed_in_a_byte(own_crate):
-    file = own_crate / "clips" / "part-00001-of-00002.parquet"
+    file = own_crate / "clips" / "pour-00000" / "part-00001-of-00002.parquet"
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(bytes(data))
@@ -113,7 +113,7 @@ def test_a_shard_changed_in_a_byte(own_crate):
 
 
 def test_an_unfinished_label_run(own_crate):
-    (own_crate / "labels" / "run" / "part-00000-of-00002.done.json").unlink()
+    (own_crate / "labels" / "run" / "pour-00000" / "part-00000-of-00002.done.json").unlink()
     with pytest.raises(CrateMismatch, match="never finished"):
         CrateClips(own_crate, [16_000])
 

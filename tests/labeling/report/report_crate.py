@@ -26,6 +26,7 @@ from labeling.search.exact import ExactSearch
 from pipeline.audio.decode_guard import GuardedDecoder
 from pipeline.config import ClipsConfig
 from pipeline.crate.crate import Crate
+from pipeline.crate.growth import pour
 from pipeline.ids import hash_u64
 from pipeline.mine import decoder_rates, mine_shard
 from pipeline.records import EmbedderCard
@@ -83,13 +84,8 @@ def make_crate(folder: Path, *, labels: bool = True, songs: int = len(TITLES)) -
 
 def mine(music: Path, root: Path) -> Crate:
     """Clips of a folder or a list, without labels."""
-    crate = Crate.create(
-        root,
-        list_input(str(music)),
-        ClipsConfig(clip_s=CLIP_S, clips_per_track=3),
-        HearingEmbedder.card,
-        tracks_per_shard=4,
-    )
+    crate = Crate.begin(Storage(root), ClipsConfig(clip_s=CLIP_S, clips_per_track=3), HearingEmbedder.card)
+    crate, _ = pour(crate, list_input(str(music)), tracks_per_shard=4)
     with GuardedDecoder(crate.config, decoder_rates(crate)) as decoder:
         for shard in crate.shards:
             mine_shard(crate, shard, embedder=HearingEmbedder(), decoder=decoder, beat=lambda counts: None)
@@ -150,7 +146,7 @@ def label(
             search="exact",
             debias="none",
             heard="",
-            clips_hash=crate.clips_hash,
+            base_hash=crate.base_hash,
         )
         home = Storage(f"{crate.storage.url}/candidates")
         matrix = embeddings_name(vocabulary.card.content_hash, crate.embedder)
@@ -163,10 +159,10 @@ def label(
         buckets, clips = [], 0
         for shard in crate.shards:
             clips += find_candidates(crate, chosen, shard, search=search, ids_N=vocabulary.ids).rows
-            _, caption_BK, _ = read_candidates(crate.storage, chosen, shard, crate.plan.shards)
+            _, caption_BK, _ = read_candidates(crate, chosen, shard)
             buckets.append(caption_BK.ravel())
         packed = [data for _, data in bucket_counts(np.concatenate(buckets), vocabulary.ids)]
-        write_counts(crate.storage, chosen, packed, vocabulary.ids, clips=clips, covers={"clips": clips})
+        write_counts(crate.storage, chosen, packed, vocabulary.ids, clips=clips, covers=crate.covers)
         counts = read_counts(crate.storage, chosen)
         assert counts is not None
         counts_N = counts.dense(len(vocabulary))
@@ -176,10 +172,10 @@ def label(
         seed=seed,
         method=method,
         candidates={slot.slot.name: slot.chosen for slot in opened},
-        clips_hash=crate.clips_hash,
+        base_hash=crate.base_hash,
         given_name=name,
     )
     run.begin(crate)
     for shard in crate.shards:
-        label_shard(crate, run, shard, opened)
+        label_shard(crate, run, shard, opened, drawn_by=run.drawn_by(crate))
     return run

@@ -172,7 +172,7 @@ def test_stats_are_those_of_the_labels(crate: Crate) -> None:
     assert run is not None
     uses: Counter[str] = Counter()
     for shard in crate.shards:
-        with crate.storage.open(part_name(run.folder, shard, crate.plan.shards)) as file:
+        with crate.storage.open(part_name(*crate.at(run.folder, shard))) as file:
             for labels in pq.read_table(file).column("llm_lf").to_pylist():
                 uses.update(label["text"] for label in labels)
     slot = stats["slots"]["llm_lf"]
@@ -274,7 +274,7 @@ def test_a_crate_without_labels_has_a_page(tmp_path: Path) -> None:
     assert crate.storage.read_json("stats.json")["slots"] == {}
     with pytest.raises(BadInput, match=r"no label run 'gone' \(it has none\)"):
         write_report(crate, "gone")
-    crate.storage.remove(marker_name(CLIPS, 0, crate.plan.shards))
+    crate.storage.remove(marker_name(*crate.at(CLIPS, 0)))
     with pytest.raises(CrateMismatch, match="finish them first"):
         write_report(crate)
 
@@ -318,7 +318,7 @@ def test_a_crate_in_which_everything_was_left_out_has_a_page(tmp_path: Path) -> 
 def test_unfinished_labels_are_named_or_passed_over(crate: Crate, tmp_path: Path) -> None:
     run = label(crate, make_vocabularies(tmp_path), seed=9, name="half")
     assert choose_run(crate, "half") is not None
-    crate.storage.remove(marker_name(run.folder, 1, crate.plan.shards))
+    crate.storage.remove(marker_name(*crate.at(run.folder, 1)))
     with pytest.raises(CrateMismatch, match=r"'half' .* lack 1 of 3 shards"):
         choose_run(crate, "half")
     newest = choose_run(crate)

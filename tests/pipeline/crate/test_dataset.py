@@ -32,7 +32,7 @@ def test_without_labels(finished_crate: Path) -> None:
 def test_labels_that_do_not_match_are_refused(finished_crate: Path, tmp_path: Path) -> None:
     shutil.copytree(finished_crate, tmp_path / "crate")
     crate = Crate.open(tmp_path / "crate")
-    files = sorted((tmp_path / "crate/labels/first").glob("*.parquet"))
+    files = sorted((tmp_path / "crate/labels/first").rglob("*.parquet"))
     shorter = next(f for f in files if pq.read_metadata(f).num_rows > 1)
     pq.write_table(pq.read_table(shorter).slice(1), shorter)
     with pytest.raises(CrateMismatch, match=r"where the clips have .*cratedig verify"):
@@ -51,7 +51,7 @@ def test_which_labels(finished_crate: Path) -> None:
 
 def test_what_the_readme_says_of_datasets_and_soundfile(finished_crate: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="what the README shows")
-    files = f"{finished_crate}/clips/*.parquet"
+    files = f"{finished_crate}/clips/**/*.parquet"
     clips = datasets.load_dataset("parquet", data_files=files, split="train")
     for name in ("audio", "audio_16k"):
         clips = clips.cast_column(name, datasets.Audio(decode=False))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.crate.plan import plan_hash, read_shard, shard_count, write_plan
+from pipeline.crate.plan import MOST_SHARDS, begin_pour, deal, place, read_shard, shard_count
+from pipeline.crate.shards import part_name
 from pipeline.ids import track_id
 from pipeline.records import Track
 from pipeline.source.listing import Listing
@@ -50,18 +53,32 @@ def test_a_shard_reads_back_as_it_was_planned(tmp_path: Path) -> None:
         licence="L",
         extra=(("y", "1"),),
     )
-    write_plan(storage, Listing(source="in", tracks=(rich, *tracks[1:])), 3)
-    shards = [read_shard(storage, k, 3) for k in range(3)]
+    begin_pour(storage, 7, (rich, *tracks[1:]), 3, "in")
+    shards = [read_shard(storage, 7, k, 3) for k in range(3)]
     assert [t for s in shards for t in s.tracks] == [rich, *tracks[1:]]
-    assert shards[1].name == "part-00001-of-00003"
 
 
-def test_the_hash_knows_metadata_and_assignment_but_not_the_place() -> None:
-    here, there = listing(5), listing(5)
-    moved = Listing(
-        source="elsewhere",
-        tracks=tuple(Track(track_id=t.track_id, key=t.key, path="/other/" + t.key) for t in there.tracks),
-    )
-    assert plan_hash(here, 2) == plan_hash(moved, 2)
-    assert plan_hash(here, 2) != plan_hash(here, 3)
-    assert plan_hash(here, 2) != plan_hash(listing(5, title="now it has one"), 2)
+def test_the_hash_knows_metadata_and_assignment_but_not_the_place(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+
+    def hash_of(tracks: Sequence[Track], shards: int) -> str:
+        return begin_pour(storage, 0, tracks, shards, "in").hash
+
+    here = listing(5).tracks
+    moved = [replace(track, path="/other/" + track.key) for track in here]
+    assert hash_of(here, 2) == hash_of(moved, 2)
+    assert hash_of(here, 2) != hash_of(here, 3)
+    assert hash_of(here, 2) != hash_of(listing(5, title="now it has one").tracks, 2)
+
+
+def test_a_large_input_becomes_several_pours_of_folders_that_stay_small_and_sort_by_name() -> None:
+    tracks = listing(MOST_SHARDS * 2 + 5).tracks
+    pours = deal(tracks, 1)
+    assert [(len(part), shards) for part, shards in pours] == [(MOST_SHARDS, MOST_SHARDS)] * 2 + [(5, 5)]
+    assert [track for part, _ in pours for track in part] == list(tracks)
+    assert 2 * MOST_SHARDS < 10_000  # a shard and its marker
+    counts = [shards for _, shards in pours]
+    names = [part_name(*place("clips", shard, counts)) for shard in range(sum(counts))]
+    assert names == sorted(names)
+    assert names[MOST_SHARDS] == "clips/pour-00001/part-00000-of-04096.parquet"
+    assert part_name("x", 100_000, 200_000) > part_name("x", 99_999, 200_000)

@@ -8,7 +8,6 @@ import pytest
 
 from beam_jobs.engine import Engine
 from pipeline.crate.crate import CLIPS, Crate
-from pipeline.crate.plan import read_shard
 from pipeline.crate.rejects import FirstTracks, check_reject_share, reject_shares
 from pipeline.crate.shards import marker_name
 from pipeline.errors import BadInput, TooManyRejects
@@ -62,7 +61,7 @@ def test_first_tracks_that_are_all_rejected_for_one_reason_are_enough(silence: C
 
 
 def test_first_tracks_are_those_of_the_plan_whatever_was_done_first(silence: Crate) -> None:
-    ninth = silence.storage.path(marker_name(CLIPS, 9, silence.plan.shards))
+    ninth = silence.storage.path(marker_name(*silence.at(CLIPS, 9)))
     Path(ninth).rename(ninth + ".away")
     try:
         first = FirstTracks(silence, 0.2)
@@ -76,7 +75,7 @@ def test_first_tracks_are_those_of_the_plan_whatever_was_done_first(silence: Cra
 def test_one_good_track_among_the_first_lets_the_run_go_on(silence: Crate, tmp_path: Path, tiny_clap: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    last = read_shard(silence.storage, 9, silence.plan.shards).tracks[-1].key  # the twentieth of the plan
+    last = silence.plan(9).tracks[-1].key  # the twentieth of the plan
     for number in range(24):
         good = f"{number}.wav" == last
         write_audio(folder / f"{number}.wav", chord(2, 8_000) if good else 0 * tone(2, 8_000), 8_000, "wav-s16")

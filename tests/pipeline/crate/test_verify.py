@@ -47,7 +47,7 @@ def faults(crate: Crate) -> str:
     return "\n".join(proof.faults)
 
 
-MARKER = "clips/part-00000-of-00004.done.json"
+MARKER = "clips/pour-00000/part-00000-of-00004.done.json"
 
 
 def test_a_flipped_bit(crate: Crate) -> None:
@@ -88,10 +88,11 @@ def test_rows_that_the_list_left_out_are_proven(
 
 def test_a_missing_file_and_a_missing_marker(crate: Crate) -> None:
     file(crate, crate.rejects_part(1)).unlink()
-    file(crate, "clips/part-00003-of-00004.done.json").unlink()
+    file(crate, "clips/pour-00000/part-00003-of-00004.done.json").unlink()
     assert faults(crate).splitlines() == [
-        "rejects/part-00001-of-00004.parquet is missing",
-        "clips/part-00003-of-00004.parquet was never finished (no marker, or a damaged one); run the job again",
+        "rejects/pour-00000/part-00001-of-00004.parquet is missing",
+        "clips/pour-00000/part-00003-of-00004.parquet was never finished (no marker, or a damaged one); "
+        "run the job again",
     ]
 
 
@@ -101,17 +102,17 @@ def test_a_damaged_marker_counts_as_none_and_a_damaged_plan_is_named(crate: Crat
     assert "part-00000-of-00004.parquet was never finished" in faults(crate)
     file(crate, MARKER).write_text('{"run_hash": "x"}')
     assert not crate.clips_done(0)
-    file(crate, "plan.parquet").write_bytes(b"PAR1")
-    with pytest.raises(CrateMismatch, match=r"plan.parquet cannot be read .*; plan the same input"):
+    file(crate, "plan/pour-00000.parquet").write_bytes(b"PAR1")
+    with pytest.raises(CrateMismatch, match=r"plan/pour-00000.parquet cannot be read .*; restore it"):
         verify_crate(crate)
 
 
 def test_another_plan_than_the_one_that_was_mined(crate: Crate) -> None:
-    path = file(crate, "plan.parquet")
+    path = file(crate, "plan/pour-00000.parquet")
     table = pq.read_table(path)
     title = table.schema.get_field_index("title")
     pq.write_table(table.set_column(title, "title", pa.array(["Other"] * len(table))), path)
-    assert "plan.parquet is not the plan that this crate was made by (its hash differs)" in faults(crate)
+    assert "plan/pour-00000.parquet is not the plan that this crate was made by (its hash differs)" in faults(crate)
 
 
 def test_a_lost_track(crate: Crate) -> None:
@@ -131,7 +132,7 @@ def test_a_lost_clip(crate: Crate) -> None:
 
 def test_labels_of_other_clips(crate: Crate) -> None:
     index = next(i for i in crate.shards if pq.read_metadata(file(crate, crate.clips_part(i))).num_rows > 1)
-    name = f"labels/first/part-{index:05d}-of-00004.parquet"
+    name = f"labels/first/pour-00000/part-{index:05d}-of-00004.parquet"
     rewrite(crate, name, name.replace("parquet", "done.json"), lambda t: t.take(list(reversed(range(len(t))))))
     assert "does not have the clips of" in faults(crate)
 
@@ -149,9 +150,9 @@ def test_no_crate_another_version_and_another_config(crate: Crate, tmp_path: Pat
 
 
 def content_files(crate: Crate) -> list[Path]:
-    """All but what is made of the rest (the page, its figures and the card) and the plan, whose paths may change."""
+    """All but what is made of the rest: the page, its figures and the card."""
     root = Path(crate.storage.url)
-    made = ("README.md", "stats.json", "plan.parquet", "index.html")
+    made = ("README.md", "stats.json", "index.html")
     return sorted(f for f in root.rglob("*") if f.is_file() and not f.name.startswith(".") and f.name not in made)
 
 
@@ -172,7 +173,7 @@ def test_one_flipped_bit_in_any_file_that_decides_content(crate: Crate, where: f
         assert not holds, f"{path}: byte {int(len(data) * where)} of {len(data)}"
         path.write_bytes(before)
         kinds.add(path.name.partition("-")[0])
-    assert kinds == {"captions", "part", *"counts.parquet crate.json manifest.json run.json set.json".split()}
+    assert kinds == {"captions", "part", "pour", *"counts.parquet crate.json manifest.json run.json set.json".split()}
     assert verify_crate(Crate.open(crate.storage.url)).holds
 
 

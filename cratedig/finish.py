@@ -1,0 +1,77 @@
+"""What follows when shards of a crate have changed: manifest, card, proof, page; after a takedown, also the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pipeline.crate.crate import Crate
+    from pipeline.curation.takedown import Known
+
+__all__ = ["finish", "follow_takedown", "take_down_all"]
+
+
+def finish(crate: Crate, *, report: bool, run: str = "", prove: bool = True) -> None:
+    """Manifest, dataset card, proof and page. Raises VerifyFailed where the proof does not hold."""
+    from pipeline.crate.card import write_card
+    from pipeline.crate.manifest import write_manifest
+    from pipeline.crate.verify import verify_crate
+    from pipeline.errors import VerifyFailed
+
+    write_manifest(crate)
+    write_card(crate)
+    proof = verify_crate(crate) if prove else None
+    if proof is not None:
+        print("\n".join(proof.lines()))
+        _print_reasons(proof.reasons)
+    if proof is not None and not proof.holds:
+        raise VerifyFailed(f"{crate.storage.url} does not hold what its plan promised: {proof.faults[0]}")
+    if report:
+        from labeling.report import write_report
+
+        print(f"page: {write_report(crate, run, proof=proof)}")
+
+
+def _print_reasons(reasons: Mapping[str, int]) -> None:
+    for name, count in sorted(reasons.items()):
+        level, _, reason = name.partition(":")
+        print(f"  left out, {level}: {reason} {count}")
+
+
+def take_down_all(
+    crate: Crate, known: dict[str, Known], chosen: Iterable[str], *, reason: str, date: str = ""
+) -> Crate:
+    """Take tracks out of a crate and of all that is made of it."""
+    from pipeline.curation.takedown import take_down
+
+    page = None
+    if crate.storage.exists("stats.json"):
+        page = str((crate.storage.read_json("stats.json").get("labels") or {}).get("name", ""))
+    return follow_takedown(take_down(crate, known, chosen, reason=reason, date=date, page=page))
+
+
+def follow_takedown(crate: Crate) -> Crate:
+    """Finish what is begun in the crate, then let sidecars, manifest, card and page follow; say what cannot."""
+    from diffusion.data.sidecar import drop_tracks
+    from pipeline.crate.removed import JOURNAL, read_removed
+    from pipeline.crate.seals import read_sealed
+    from pipeline.crate.trained import trained_runs
+    from pipeline.curation.takedown import end_takedown, finish_takedown
+
+    crate = finish_takedown(crate)
+    removed = {removal.track_id for removal in read_removed(crate.storage)}
+    if crate.storage.is_local:
+        for text in drop_tracks(crate.storage.path("text"), removed):
+            print(text)
+    page = read_sealed(crate.storage, JOURNAL)["page"]
+    finish(crate, report=page is not None, run=page or "", prove=False)
+    end_takedown(crate)
+    print(
+        f"{crate.removed} tracks are taken down in all, listed in {crate.storage.url}/removed.parquet (ids and hashes)"
+    )
+    for run in trained_runs(crate):
+        print(f"  trained on it before: {run['run']} ({run['stage']}); a takedown does not reach into a model")
+    print("exports, copies and backups made elsewhere are not reached; removed.parquet is for them: --list")
+    return crate
