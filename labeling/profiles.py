@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import BadInput, VocabularyProblem
-from vocab.store import BUNDLED_FOLDER, Vocabulary, VocabularyCard
+from vocab.store import BUNDLED_FOLDER, Vocabulary, VocabularyCard, vocabulary_file
 
 __all__ = ["PROFILES", "Profile", "Slot", "check_vocabulary", "resolve_vocabularies"]
 
@@ -82,7 +82,7 @@ def resolve_vocabularies(profile: Profile, given: Mapping[str, str]) -> dict[str
 
 def _file(profile: Profile, slot: Slot, given: Mapping[str, str]) -> Path | str:
     if slot.name in given:
-        return given[slot.name]
+        return vocabulary_file(given[slot.name])
     if not slot.bundled:
         raise BadInput(
             f"profile {profile.name} needs a vocabulary for {slot.name}, and none is bundled: make one from MusicCaps "

@@ -27,6 +27,7 @@ from pipeline.parquet import read_table
 from pipeline.storage import Storage
 
 __all__ = [
+    "BUNDLED",
     "SCHEMA",
     "Kind",
     "Vocabulary",
@@ -36,6 +37,7 @@ __all__ = [
     "ids_from_hex",
     "ids_to_hex",
     "open_vocabulary",
+    "vocabulary_file",
     "write_vocabulary",
 ]
 
@@ -58,6 +60,8 @@ and song row); `facts` the `class:value` statements that a caption makes, null w
 FORMAT_VERSION = 1
 ROWS_PER_GROUP = 65_536
 BUNDLED_FOLDER = Path(__file__).parent / "bundled"
+BUNDLED: Mapping[Kind, tuple[str, ...]] = {"long": ("long", "written"), "short": ("short",)}
+"""Names of the bundled vocabularies of each kind, the one that is used where none is given first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,18 +225,20 @@ def bundled_vocabulary(kind: Kind) -> Vocabulary:
 
 def open_vocabulary(name: str | os.PathLike[str]) -> Vocabulary:
     """`bundled:long`, `bundled:short`, `bundled:written`, or the path of a vocabulary."""
+    return Vocabulary.load(vocabulary_file(name))
+
+
+def vocabulary_file(name: str | os.PathLike[str]) -> str:
+    """The path of a vocabulary; of a bundled one where it is named so."""
     text = os.fspath(name)
-    if text == "bundled:long":
-        return bundled_vocabulary("long")
-    if text == "bundled:short":
-        return bundled_vocabulary("short")
-    if text == "bundled:written":
-        return Vocabulary.load(BUNDLED_FOLDER / "written.parquet")
-    if text.startswith("bundled"):
+    place, _, which = text.partition(":")
+    if place != "bundled":
+        return text
+    if which not in {bundled for names in BUNDLED.values() for bundled in names}:
         raise VocabularyProblem(
             f"{text!r} is no bundled vocabulary; there are bundled:long, bundled:short and bundled:written"
         )
-    return Vocabulary.load(text)
+    return str(BUNDLED_FOLDER / f"{which}.parquet")
 
 
 def ids_from_hex(column: pa.ChunkedArray | pa.Array) -> NDArray[np.uint64]:

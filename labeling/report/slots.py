@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +28,7 @@ from pipeline.crate.shards import part_name
 from pipeline.errors import CrateMismatch, VocabularyProblem
 from pipeline.ids import hash_u64
 from pipeline.storage import Storage
-from vocab.store import BUNDLED_FOLDER, Vocabulary, ids_from_hex, ids_to_hex
+from vocab.store import BUNDLED, BUNDLED_FOLDER, Kind, Vocabulary, ids_from_hex, ids_to_hex, vocabulary_file
 
 __all__ = ["METHODS", "DrawFigures", "SlotFigures", "UsedCaption", "slot_figures"]
 
@@ -194,7 +195,8 @@ def _extremes(counts: Counts) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
 
 def _vocabulary_file(slot: ReportSlot, given: str) -> str:
     """The slot's vocabulary, if it is the one given or a bundled one; empty otherwise."""
-    for path in (given, str(BUNDLED_FOLDER / f"{slot.kind}.parquet")):
+    given = vocabulary_file(given) if given else ""
+    for path in (given, *(str(BUNDLED_FOLDER / f"{name}.parquet") for name in BUNDLED[cast(Kind, slot.kind)])):
         if not path:
             continue
         folder, file = posixpath.split(path)

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pyarrow.compute as pc
+import pytest
 
+from labeling.profiles import PROFILES, resolve_vocabularies
+from pipeline.errors import VocabularyProblem
 from vocab.grammar.lexicon import group_of, stated_facts, with_implied
 from vocab.store import BUNDLED_FOLDER, open_vocabulary
 from vocab.written import write_written, written_sentences
@@ -27,6 +30,13 @@ def test_every_sentence_has_a_plan_and_says_nothing_against_it() -> None:
         assert written.text[0].isupper(), written
         assert written.text[-1] in ".!", written
         assert all(fact in allowed or group_of(fact) not in groups for fact in written.facts), written
+
+
+def test_a_slot_is_labelled_from_them_by_name() -> None:
+    found = resolve_vocabularies(PROFILES["noise2music"], {"llm_lf": "bundled:written"})
+    assert found["llm_lf"] == str(BUNDLED_FOLDER / "written.parquet")
+    with pytest.raises(VocabularyProblem, match="there are bundled:long, bundled:short and bundled:written"):
+        resolve_vocabularies(PROFILES["noise2music"], {"llm_lf": "bundled:wrong"})
 
 
 def test_they_say_who_wrote_them_and_are_not_the_grammars() -> None:
