@@ -152,11 +152,6 @@ def _refuse_other(found: Export, wanted: Export) -> None:
     elif difference := found.spec.differs(wanted.spec):
         name, old, new = difference
         what = f"was made with {name}={old!r}, asked for is {new!r}"
-    elif found.crate["labels_hash"] != wanted.crate["labels_hash"]:
-        what = (
-            f"has the labels {found.spec.labels} of another run ({found.crate['labels_hash']}, the crate's are now "
-            f"{wanted.crate['labels_hash']})"
-        )
     else:
         return
     raise CrateMismatch(f"the export at {found.storage.url} {what}; give --out another folder")

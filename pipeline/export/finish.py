@@ -70,7 +70,7 @@ def _bytes_by_split(export: Export) -> Counter[str]:
 
 def _rows(export: Export) -> Iterator[dict[str, Any]]:
     for index in range(export.shards):
-        with export.storage.open(rows_name(index, export.shards)) as file:
+        with export.storage.open(rows_name(index)) as file:
             yield from map(json.loads, file)
 
 

@@ -79,7 +79,7 @@ def export_shard(exporter: Exporter, index: int, count: int, run_hash: str, *, b
             yield example
 
     before = read_marker(exporter.out, SHARDS, index, count) or {"files": {}}
-    files = exporter.layout.write(exporter.out, exporter.spec, index, count, counted())
+    files = exporter.layout.write(exporter.out, exporter.spec, index, counted())
     for name in sorted(set(before["files"]) - set(files)):  # of clips that are in the crate no more
         exporter.out.remove(name)
     report = ShardReport(

@@ -21,15 +21,13 @@ LP-MusicCaps.
 
 
 class Captions:
-    """`captions/SPLIT-00007-of-00128.jsonl`, a line a clip."""
+    """`captions/SPLIT-00007.jsonl`, a line a clip."""
 
     has_audio = False
 
-    def write(
-        self, out: Storage, spec: ExportSpec, index: int, count: int, examples: Iterator[Example]
-    ) -> dict[str, HashingFile]:
+    def write(self, out: Storage, spec: ExportSpec, index: int, examples: Iterator[Example]) -> dict[str, HashingFile]:
         def name(split: str) -> str:
-            return f"captions/{split}-{index:05d}-of-{count:05d}.jsonl"
+            return f"captions/{split}-{index:05d}.jsonl"
 
         with PerSplit(out, name, lambda file: file, lambda file: None) as files:
             for example in examples:

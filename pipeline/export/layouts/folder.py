@@ -4,7 +4,7 @@ audio/SPLIT/t1d/CLIP.flac, CLIP.json          the JSON is what audiocraft reads,
 audiocraft/audio/SPLIT/t1d/CLIP-0.flac, ...   where each caption needs a file of its own: hard links to the same audio
 musicgen-trainer/SPLIT/CLIP.wav, CLIP.txt     flat, as its reader lists it; hard links too. Never a text in audio/,
                                               which ACE-Step 1.5 would read as lyrics
-shards/part-00007-of-00128.jsonl              a line a clip, from which every index is made
+rows/00007.jsonl                              a line a clip, from which every index is made
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.crate.shards import part_name
 from pipeline.errors import BadInput
 from pipeline.export.encode import suffix
 from pipeline.export.example import Example
@@ -31,12 +30,12 @@ __all__ = ["FOLDER_USAGE", "Folder", "audiocraft_fields", "rows_name"]
 FOLDER_USAGE = """`audio/SPLIT/` holds each clip with a `.json` of its text and of what is known of it. The lists beside
 it name these files for one trainer each. After moving the folder: `cratedig export reroot THIS_FOLDER`.
 """
-_SHARDS = "shards"
+_ROWS = "rows/"
 
 
-def rows_name(index: int, count: int) -> str:
+def rows_name(index: int) -> str:
     """The file that lists a shard's clips."""
-    return part_name(_SHARDS, index, count, "jsonl")
+    return f"{_ROWS}{index:05d}.jsonl"
 
 
 def audiocraft_fields(example: Example, caption: str) -> dict[str, Any]:
@@ -61,12 +60,10 @@ class Folder:
 
     has_audio = True
 
-    def write(
-        self, out: Storage, spec: ExportSpec, index: int, count: int, examples: Iterator[Example]
-    ) -> dict[str, HashingFile]:
+    def write(self, out: Storage, spec: ExportSpec, index: int, examples: Iterator[Example]) -> dict[str, HashingFile]:
         files: dict[str, HashingFile] = {}
         with contextlib.ExitStack() as stack:
-            rows = stack.enter_context(out.write(rows_name(index, count)))
+            rows = stack.enter_context(out.write(rows_name(index)))
             for example in examples:
                 name = f"audio/{example.split}/{example.track_id[:3]}/{example.id}"
                 audio = f"{name}.{suffix(spec.codec)}"
@@ -79,12 +76,12 @@ class Folder:
                     files[f"{flat}.txt"] = _put(out, f"{flat}.txt", example.text.encode())
                 also = _variants(out, example, audio, files) if "audiocraft" in spec.beside else []
                 rows.write(as_json(_row(example, audio, also)))
-        files[rows_name(index, count)] = rows
+        files[rows_name(index)] = rows
         _to_disk(out, files)
         return files
 
     def remove(self, out: Storage, spec: ExportSpec, files: Sequence[str], gone: frozenset[str]) -> Removal:
-        listed = [name for name in files if name.startswith(_SHARDS)]
+        listed = [name for name in files if name.startswith(_ROWS)]
         changed = {}
         for name in listed:
             lines = out.read_bytes(name).splitlines(keepends=True)
@@ -98,12 +95,12 @@ class Folder:
 
     def rows(self, out: Storage, spec: ExportSpec, files: Sequence[str]) -> Iterator[Row]:
         for name in files:
-            if name.startswith(_SHARDS):
+            if name.startswith(_ROWS):
                 for row in map(json.loads, out.read_bytes(name).splitlines()):
                     yield Row.of(row, row["split"], row["samples"] / spec.rate_hz)
 
     def read(self, out: Storage, name: str, limit: int) -> Iterator[tuple[dict[str, Any], bytes]]:
-        if not name.startswith(_SHARDS):
+        if not name.startswith(_ROWS):
             return
         with out.open(name) as file:
             for line in file.read().splitlines()[:limit]:

@@ -72,18 +72,16 @@ def dataset_info(spec: ExportSpec, dimension: int, rows: Mapping[str, int], size
 
 
 class Hf:
-    """`data/SPLIT-00000-of-00128.parquet`, a file a shard and split."""
+    """`data/SPLIT-00007.parquet`, a file a shard and split; the name stays when a crate grows by more shards."""
 
     has_audio = True
 
     def __init__(self, dimension: int = 0) -> None:
         self._dimension = dimension
 
-    def write(
-        self, out: Storage, spec: ExportSpec, index: int, count: int, examples: Iterator[Example]
-    ) -> dict[str, HashingFile]:
+    def write(self, out: Storage, spec: ExportSpec, index: int, examples: Iterator[Example]) -> dict[str, HashingFile]:
         def name(split: str) -> str:
-            return f"data/{split}-{index:05d}-of-{count:05d}.parquet"
+            return f"data/{split}-{index:05d}.parquet"
 
         with PerSplit(out, name, lambda file: self._writer(file, spec), ShardWriter.close) as writers:
             for example in examples:

@@ -63,10 +63,8 @@ class Layout(Protocol):
 
     has_audio: bool
 
-    def write(
-        self, out: Storage, spec: ExportSpec, index: int, count: int, examples: Iterator[Example]
-    ) -> dict[str, HashingFile]:
-        """Write shard `index` of `count`; the files it made. Draws each example once and holds as few as it can."""
+    def write(self, out: Storage, spec: ExportSpec, index: int, examples: Iterator[Example]) -> dict[str, HashingFile]:
+        """Write shard `index`; the files it made. Draws each example once and holds as few as it can."""
         ...
 
     def remove(self, out: Storage, spec: ExportSpec, files: Sequence[str], gone: frozenset[str]) -> Removal:

@@ -37,9 +37,7 @@ class Wds:
 
     has_audio = True
 
-    def write(
-        self, out: Storage, spec: ExportSpec, index: int, count: int, examples: Iterator[Example]
-    ) -> dict[str, HashingFile]:
+    def write(self, out: Storage, spec: ExportSpec, index: int, examples: Iterator[Example]) -> dict[str, HashingFile]:
         def name(split: str) -> str:
             return f"{split}/clips-{index:05d}.tar"
 

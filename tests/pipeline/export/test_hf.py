@@ -114,7 +114,7 @@ def test_what_was_changed_or_added_is_a_fault(finished_crate: Path, tmp_path: Pa
     data = bytearray(file.read_bytes())
     data[100] ^= 1
     file.write_bytes(data)
-    (tmp_path / "hf" / "data" / "train-99999-of-00001.parquet").write_bytes(b"")
+    (tmp_path / "hf" / "data" / "train-99999.parquet").write_bytes(b"")
     faults = verify_export(Export.open(tmp_path / "hf")).faults
     assert [fault.partition(" ")[2] for fault in faults] == [
         "was changed after it was written (sha256 differs); delete it and export again",
