@@ -34,6 +34,8 @@ FULL_SCALE_OF_CODEC = {
 """The largest positive number of codecs that cannot reach `FULL_SCALE`."""
 
 _FRAME_S = 0.05
+_LOUDEST = 1e6
+"""120 dB above full scale: a float file's damaged exponent, not a level."""
 _CANCELLED_DB = 30.0
 """How far the mix lies below the channels' mean level where they cancel. Unlike channels lose 3 dB in stereo, at most
 18 dB in 64 channels."""
@@ -45,17 +47,18 @@ class ChannelMeter:
     def __init__(self, full_scale: float = FULL_SCALE) -> None:
         self._full_scale = np.float32(full_scale)
         self.peak = 0.0
-        """Infinite as soon as one sample is not finite."""
+        """Infinite as soon as one sample is not finite, or so large that it is a damaged number."""
         self.clipped = 0
         """Samples at which any channel is at full scale."""
         self.energy = 0.0
         """Sum of squares, the mean over the channels."""
 
     def add(self, channels: list[NDArray[np.float32]]) -> None:
-        self.energy += sum(float(np.dot(channel_T, channel_T)) for channel_T in channels) / len(channels)
         ends = [end for channel_T in channels for end in (float(channel_T.max()), -float(channel_T.min()))]
-        peak = max(ends) if all(map(math.isfinite, ends)) else math.inf
+        peak = max(ends) if all(abs(end) < _LOUDEST for end in ends) else math.inf
         self.peak = max(self.peak, peak)
+        if math.isfinite(peak):
+            self.energy += sum(float(np.dot(channel_T, channel_T)) for channel_T in channels) / len(channels)
         if peak >= self._full_scale:
             hit_T = np.abs(channels[0]) >= self._full_scale
             for channel_T in channels[1:]:
@@ -106,6 +109,8 @@ def judge(mono_T: NDArray[np.float32], quality: Quality, config: QualityConfig) 
     """Reason and detail why a clip is left out, or None. Digital silence is `silent`, not `constant`."""
     if not math.isfinite(quality.peak):
         bad = int(np.count_nonzero(~np.isfinite(mono_T)))
+        if not bad:
+            return "not-finite", f"samples of up to {float(np.abs(mono_T).max()):.0e}, where full scale is 1"
         return "not-finite", f"{bad} of {len(mono_T)} samples are NaN or infinite"
     if quality.silent_share > config.max_silent_share:
         return "silent", (

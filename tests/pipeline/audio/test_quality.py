@@ -54,6 +54,14 @@ def test_peak_and_clipping_are_seen_in_one_channel_that_the_mix_hides() -> None:
     assert quality.rms_dbfs == -200
 
 
+def test_a_damaged_number_is_no_level() -> None:
+    audio_CT = tone(1.0, RATE).repeat(2, 0)
+    audio_CT[0, 100] = 1e30
+    mono_T, quality = measured(audio_CT)
+    assert judge(mono_T, quality, QualityConfig()) == ("not-finite", "samples of up to 5e+29, where full scale is 1")
+    assert fault(1e4 * tone(1.0, RATE)) == "clipped"
+
+
 def test_channels_that_cancel_are_out_of_phase_and_silence_is_silent() -> None:
     noise_CT = np.random.default_rng(0).normal(0, 0.1, (2, RATE)).astype(np.float32)
 
