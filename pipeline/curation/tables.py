@@ -53,8 +53,13 @@ def left_out_tracks(
         rows = table_rows(crate.storage, f"{DECONTAMINATE}/{name}", ids, ())
         found |= {row["track_id"]: "contaminated" for row in rows}
     if duplicates and crate.storage.exists(GROUPS):
-        rows = table_rows(crate.storage, GROUPS, ids, ("keep",))
-        found |= {row["track_id"]: "duplicate" for row in rows if not row["keep"]}
+        rows = table_rows(crate.storage, GROUPS, None, ("group", "keep"))
+        kept = {row["group"] for row in rows if row["keep"]}
+        for row in sorted(rows, key=lambda row: row["track_id"]):
+            if row["group"] not in kept:
+                kept.add(row["group"])  # the one that was kept was taken down: the next stands for it
+            elif not row["keep"] and (ids is None or row["track_id"] in ids):
+                found[row["track_id"]] = "duplicate"
     return found
 
 

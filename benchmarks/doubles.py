@@ -1,0 +1,145 @@
+"""Copies among recorded music: how many `cratedig dedup` finds, and what it takes for a copy that is none.
+
+python -m benchmarks.doubles MUSIC --work FOLDER --tracks 200 --copies 60
+
+Takes the first 100 s of `--tracks` files below MUSIC (chosen by hash, none that is short), makes copies of some in
+seven ways with the `ffmpeg` command, mines the clips of all, and compares the groups with what was made.
+Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.crate.crate import Crate
+from pipeline.curation.doubles import find_doubles, near
+from pipeline.curation.split import described_tracks
+from pipeline.ids import hash_u64
+
+SUFFIXES = (".ogg", ".mp3", ".flac", ".opus", ".wav")
+NOISE = "[0:a]volume=0.8[a];anoisesrc=a={level}:c=white:r=44100[n];[a][n]amix=inputs=2:duration=first:normalize=0"
+WAYS = {
+    "mp3-64k": ("mp3", ["-c:a", "libmp3lame", "-b:a", "64k"]),
+    "opus-32k": ("opus", ["-c:a", "libopus", "-b:a", "32k"]),
+    "minus-12-dB": ("flac", ["-af", "volume=-12dB"]),
+    "plus-5-s": ("flac", ["-af", "adelay=5000:all=1"]),
+    "mono": ("flac", ["-ac", "1"]),
+    "8-kHz": ("wav", ["-ar", "8000"]),
+    "noise-20-dB": ("flac", []),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("music", type=Path)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--tracks", type=int, default=200)
+    parser.add_argument("--copies", type=int, default=60)
+    parser.add_argument("--clips-per-track", type=int, default=3)
+    parser.add_argument(
+        "--growth", default="", help="also time the search among so many random clips, such as 20000,40000"
+    )
+    args = parser.parse_args()
+    folder, crate = args.work / "in", args.work / "crate"
+    if not (args.work / "made.json").exists():
+        (args.work / "made.json").write_text(json.dumps(make(args.music, folder, args.tracks, args.copies)))
+    made = json.loads((args.work / "made.json").read_text())
+    options = ["--clips-per-track", str(args.clips_per_track)]
+    cratedig("plan", str(folder), "--out", str(crate), *options)
+    cratedig("clips", str(crate), "--workers", "1")
+    print(json.dumps(judge(Crate.open(crate), made) | growth(args.growth), indent=1))
+
+
+def make(music: Path, folder: Path, tracks: int, copies: int) -> dict[str, str]:
+    """Name of a copy -> name of what it is a copy of."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [f for f in sorted(music.rglob("*")) if f.suffix.lower() in SUFFIXES and f.stat().st_size > 300_000]
+    files.sort(key=lambda file: hash_u64("doubles", file.relative_to(music).as_posix()))
+    names: list[str] = []
+    for file in files:
+        name = f"{len(names):03d}-{file.stem}.flac"
+        if len(names) < tracks and ffmpeg(["-i", str(file), "-t", "100"], folder / name, least_bytes=3_000_000):
+            names.append(name)
+    made = {}
+    for number in range(copies):
+        way = list(WAYS)[number % len(WAYS)]
+        suffix, options = WAYS[way]
+        of = names[number * len(names) // copies]
+        source = ["-i", str(folder / of)]
+        if way == "noise-20-dB":
+            level = 0.8 * rms(folder / of) / 10 * np.sqrt(3)  # white noise of amplitude a has a power of a * a / 3
+            source += ["-filter_complex", NOISE.format(level=f"{level:.6f}")]
+        copy = f"copy-{number:03d}-{way}.{suffix}"
+        if not ffmpeg([*source, *options], folder / copy):
+            sys.exit(f"ffmpeg cannot make {copy}")
+        made[copy] = of
+    return made
+
+
+def ffmpeg(arguments: list[str], to: Path, *, least_bytes: int = 10_000) -> bool:
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-y", *arguments, "-vn", "-map_metadata", "-1", str(to)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode or to.stat().st_size < least_bytes:
+        to.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def rms(file: Path) -> float:
+    import soundfile
+
+    samples, _ = soundfile.read(file, dtype="float32", always_2d=True)
+    return float(np.sqrt(np.mean(samples**2)))
+
+
+def cratedig(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "cratedig", *arguments], check=True, stdout=sys.stderr)
+
+
+def judge(crate: Crate, made: dict[str, str]) -> dict[str, object]:
+    """Recall by way, false pairs, and the errors of true and false candidates: the threshold lies between them."""
+    started = time.monotonic()
+    every = find_doubles(crate, error=0.499)
+    seconds = time.monotonic() - started
+    name = {track: str(known.row["source_key"]) for track, known in described_tracks(crate).items()}
+    one = {key: made.get(key, key) for key in name.values()}
+    least: dict[tuple[str, str], tuple[float, float]] = {}
+    for pair in every.pairs:
+        a, b = sorted(name[clip.rpartition("-")[0]] for clip in (pair.clip_a, pair.clip_b))
+        least[a, b] = min(least.get((a, b), (1.0, 0.0)), (pair.error, pair.cosine))
+    true = {pair: found for pair, found in least.items() if one[pair[0]] == one[pair[1]]}
+    false = {pair: found for pair, found in least.items() if one[pair[0]] != one[pair[1]]}
+    doubles = find_doubles(crate)
+    group = {name[track]: label for label, (_, members) in doubles.groups.items() for track in members}
+    lost = [copy for copy, of in made.items() if copy in one and of in one and group.get(copy, 0) != group.get(of, 1)]
+    wrong = [sorted(name[t] for t in m) for _, m in doubles.groups.values() if len({one[name[t]] for t in m}) > 1]
+    errors = {way: max((e for p, (e, _) in true.items() if way in str(p)), default=None) for way in WAYS}
+    return {
+        "tracks": len(name), "copies": sum(copy in one for copy in made), "clips": every.clips,
+        "candidates": every.candidates, "copies not found": lost, "groups of different tracks": wrong,
+        "worst error of a copy by way": errors,
+        "least errors of different tracks": sorted((e, c, *p) for p, (e, c) in false.items())[:8],
+        "seconds": round(seconds, 1),
+    }  # fmt: skip
+
+
+def growth(sizes: str) -> dict[str, object]:
+    """Seconds of the search for candidates among random unit vectors of 512 numbers."""
+    found = {}
+    for size in map(int, filter(None, sizes.split(","))):
+        draw = np.random.default_rng(0).standard_normal((size, 512), np.float32)
+        started = time.monotonic()
+        near(draw / np.linalg.norm(draw, axis=1, keepdims=True), np.arange(size), 0.9)
+        found[size] = round(time.monotonic() - started, 1)
+    return {"seconds of the search": found} if found else {}
+
+
+if __name__ == "__main__":
+    main()

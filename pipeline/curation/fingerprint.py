@@ -1,0 +1,100 @@
+"""A fingerprint of sound that survives what copies go through: 32 bits a frame, compared at every offset.
+
+After Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System" (ISMIR 2002): each bit says whether the
+difference of two neighbouring bands grew or fell since a moment ago. Gain, codecs, filters and noise turn few of them.
+
+T samples at 16 kHz, F frames of 48 ms, B 32 bits, S frequencies of the correlation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FRAME_S", "RATE_HZ", "Fingerprint", "Match", "compare", "fingerprint"]
+
+RATE_HZ = 16_000
+_WINDOW, _HOP, _BACK = 6144, 768, 4
+"""Samples of a window (0.38 s) and between windows; frames between the moments that a bit compares."""
+FRAME_S = _HOP / RATE_HZ
+_BITS, _LOWEST_HZ, _HIGHEST_HZ = 32, 300.0, 3000.0
+_QUIET = 1e-5
+"""Of a clip's loudest frame, in power: what is quieter has no bits that mean anything."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The bits of a clip, and which of its frames are loud enough to have any."""
+
+    bits_FB: NDArray[np.bool_]
+    heard_F: NDArray[np.bool_]
+
+    @cached_property
+    def spectrum_SB(self) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+        """Of the bits as +1 and -1 (0 where nothing is heard), and of what is heard."""
+        signs_FB = np.where(self.bits_FB, np.float32(1), np.float32(-1)) * self.heard_F[:, None]
+        size = _size(len(self.heard_F))
+        bits_SB = np.fft.rfft(signs_FB, size, axis=0).astype(np.complex64)
+        return bits_SB, np.fft.rfft(self.heard_F.astype(np.float32), size).astype(np.complex64)[:, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """How alike two clips are where they are most alike."""
+
+    error: float
+    """Share of bits that differ, in [0, 1]; about 0.5 for clips that have nothing to do with each other."""
+    offset_s: float
+    """The moment of the first clip at which the second begins."""
+    heard_s: float
+    """How much sound was compared."""
+
+
+def fingerprint(samples_T: NDArray[np.float32]) -> Fingerprint:
+    """Of mono sound at 16 kHz."""
+    frames = max(0, 1 + (len(samples_T) - _WINDOW) // _HOP)
+    if frames <= _BACK:
+        return Fingerprint(np.zeros((0, _BITS), bool), np.zeros(0, bool))
+    windows_FT = np.lib.stride_tricks.sliding_window_view(samples_T, _WINDOW)[::_HOP]
+    power_FS = np.abs(np.fft.rfft(windows_FT * np.hanning(_WINDOW).astype(np.float32), axis=1)) ** 2
+    edges = np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, _BITS + 2) * _WINDOW / RATE_HZ
+    starts = np.round(edges).astype(int)
+    bands_FB = np.add.reduceat(power_FS[:, : starts[-1]], starts[:-1], axis=1)
+    slope_FB = np.diff(np.sqrt(bands_FB), axis=1)
+    loud_F = bands_FB.sum(axis=1)
+    heard_F = loud_F > _QUIET * max(float(loud_F.max()), 1e-9)
+    return Fingerprint(slope_FB[_BACK:] > slope_FB[:-_BACK], heard_F[_BACK:] & heard_F[:-_BACK])
+
+
+def compare(a: Fingerprint, b: Fingerprint, *, least_s: float) -> Match | None:
+    """At the offset with the fewest differing bits among those that compare `least_s` of sound or more; None where
+    there is no such offset."""
+    size = max(_size(len(a.heard_F)), _size(len(b.heard_F)))
+    (bits_a, heard_a), (bits_b, heard_b) = _spectrum(a, size), _spectrum(b, size)
+    agree = np.fft.irfft((bits_a * bits_b.conj()).sum(axis=1), size)
+    heard = np.rint(np.fft.irfft((heard_a * heard_b.conj()).sum(axis=1), size))
+    enough = heard >= max(least_s / FRAME_S, 1)
+    if not enough.any():
+        return None
+    error = np.where(enough, 0.5 - agree / (2 * _BITS * np.maximum(heard, 1)), np.inf)
+    best = int(error.argmin())
+    shift = best if best < len(a.heard_F) else best - size
+    return Match(
+        error=round(float(max(error[best], 0.0)), 4), offset_s=round(shift * FRAME_S, 3),
+        heard_s=round(float(heard[best]) * FRAME_S, 3),
+    )  # fmt: skip
+
+
+def _spectrum(one: Fingerprint, size: int) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+    if size == _size(len(one.heard_F)):
+        return one.spectrum_SB
+    signs_FB = np.where(one.bits_FB, np.float32(1), np.float32(-1)) * one.heard_F[:, None]
+    return np.fft.rfft(signs_FB, size, axis=0), np.fft.rfft(one.heard_F.astype(np.float32), size)[:, None]
+
+
+def _size(frames: int) -> int:
+    """Long enough that a correlation of two such clips does not fold onto itself."""
+    return 1 << (2 * max(frames, 1)).bit_length()

@@ -1,0 +1,54 @@
+"""The sound of some of a crate's clips as fingerprints: only row groups that hold one of them are read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.audio.flac import decode_flac, to_int16
+from pipeline.crate.crate import Crate
+from pipeline.crate.schema import audio_columns
+from pipeline.curation.fingerprint import RATE_HZ, Fingerprint, fingerprint
+
+__all__ = ["at_rate", "clip_fingerprints"]
+
+
+def clip_fingerprints(
+    crate: Crate, clips: Collection[str] | None, *, on_shard: Callable[[int], None] = lambda _: None
+) -> Iterator[tuple[str, Fingerprint, str]]:
+    """(clip_id, fingerprint, hash of the samples) of the clips named, or of all, in the crate's order.
+
+    The hash is of the samples as the crate holds them: equal for two files that decode to the same sound.
+    """
+    rates = audio_columns(crate.config)
+    column = min(rates, key=lambda name: (rates[name] < RATE_HZ, abs(rates[name] - RATE_HZ)))
+    wanted = None if clips is None else pa.array(sorted(clips), pa.string())
+    for index in crate.shards:
+        with crate.storage.open(crate.clips_part(index)) as file:
+            parquet = pq.ParquetFile(file)
+            for group in range(parquet.num_row_groups):
+                ids = parquet.read_row_group(group, columns=["clip_id"]).column(0)
+                chosen = np.arange(len(ids)) if wanted is None else np.flatnonzero(pc.is_in(ids, wanted).to_numpy())
+                if not len(chosen):
+                    continue
+                audio = parquet.read_row_group(group, columns=[f"{column}.bytes"]).column(0).combine_chunks()
+                for row in chosen:
+                    samples_T, rate = decode_flac(audio.field("bytes")[int(row)].as_py())
+                    digest = hashlib.blake2b(to_int16(samples_T).tobytes(), digest_size=16).hexdigest()
+                    yield ids[int(row)].as_py(), fingerprint(at_rate(samples_T, rate)), digest
+        on_shard(index)
+
+
+def at_rate(samples_T: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+    """Resampled to what fingerprints are made of."""
+    if rate_hz == RATE_HZ:
+        return samples_T
+    import soxr
+
+    return np.asarray(soxr.resample(samples_T, rate_hz, RATE_HZ, quality="HQ"), np.float32)
