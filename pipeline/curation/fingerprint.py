@@ -32,13 +32,16 @@ class Fingerprint:
     bits_FB: NDArray[np.bool_]
     heard_F: NDArray[np.bool_]
 
-    @cached_property
-    def spectrum_SB(self) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
-        """Of the bits as +1 and -1 (0 where nothing is heard), and of what is heard."""
+    def spectrum(self, size: int) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+        """[S, B] of the bits as +1 and -1 (0 where nothing is heard), and [S, 1] of what is heard."""
         signs_FB = np.where(self.bits_FB, np.float32(1), np.float32(-1)) * self.heard_F[:, None]
-        size = _size(len(self.heard_F))
         bits_SB = np.fft.rfft(signs_FB, size, axis=0).astype(np.complex64)
         return bits_SB, np.fft.rfft(self.heard_F.astype(np.float32), size).astype(np.complex64)[:, None]
+
+    @cached_property
+    def own_spectrum(self) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+        """At the size that two clips of this length need: most comparisons are of those."""
+        return self.spectrum(_size(len(self.heard_F)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +92,7 @@ def compare(a: Fingerprint, b: Fingerprint, *, least_s: float) -> Match | None:
 
 
 def _spectrum(one: Fingerprint, size: int) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
-    if size == _size(len(one.heard_F)):
-        return one.spectrum_SB
-    signs_FB = np.where(one.bits_FB, np.float32(1), np.float32(-1)) * one.heard_F[:, None]
-    return np.fft.rfft(signs_FB, size, axis=0), np.fft.rfft(one.heard_F.astype(np.float32), size)[:, None]
+    return one.own_spectrum if size == _size(len(one.heard_F)) else one.spectrum(size)
 
 
 def _size(frames: int) -> int:
