@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
 
 from beam_jobs import caption_cache
 from beam_jobs.caption_cache import cache_folder, keep_embeddings, take_embeddings
+from beam_jobs.engine import Engine, OnTick
+from beam_jobs.job import ShardJob
+from beam_jobs.labels import label_crate
 from labeling.search.caption_embeddings import embeddings_stand, seal_embeddings
+from pipeline.crate.crate import CANDIDATES, LABELS, Crate
+from pipeline.crate.verify import verify_crate
 from pipeline.storage import Storage
 from vocab.store import BUNDLED_FOLDER
 
@@ -63,3 +70,33 @@ def test_who_has_no_place_for_a_cache_goes_without(tmp_path: Path, monkeypatch: 
     cache = cache_folder(BUNDLED, "cpu")
     keep_embeddings(cache, "captions-x.npy", made(tmp_path / "first"))
     assert not take_embeddings(cache, "captions-x.npy", Storage(tmp_path / "second"))
+
+
+def test_a_second_crate_embeds_nothing(tmp_path: Path, finished_crate: Path, vocabularies: Path) -> None:
+    files = {"llm_lf": str(vocabularies / "long.parquet"), "rater_sf": BUNDLED}
+    hashes, jobs = set(), []
+    for name in ("first", "second"):
+        shutil.copytree(finished_crate, tmp_path / name)
+        for folder in (LABELS, CANDIDATES):
+            Storage(tmp_path / name).remove(folder)
+        crate = Crate.open(tmp_path / name)
+        titles: list[str] = []
+
+        def seen(job: ShardJob, titles: list[str] = titles) -> OnTick:
+            titles.append(job.title)
+            return lambda ended: None
+
+        run = label_crate(
+            crate,
+            vocabularies=files,
+            embedder=crate.embedder_source,
+            device="cpu",
+            engine=Engine(workers=1),
+            stage=seen,
+        )
+        jobs.append([title for title in titles if title.startswith("embedding short")])
+        part = crate.storage.read_bytes(f"{LABELS}/{run.name}/part-00000-of-00004.parquet")
+        hashes.add(hashlib.sha256(part).hexdigest())
+        assert verify_crate(crate).holds
+    assert jobs == [["embedding short captions"], []]
+    assert len(hashes) == 1
