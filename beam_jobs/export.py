@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from beam_jobs.engine import Engine, OnTick, run_job
 from pipeline.crate.crate import Crate
+from pipeline.crate.plan import place
 from pipeline.export.export import Export, begin_export, shard_hashes, shards_to_do
 from pipeline.export.finish import finish_export
 from pipeline.export.layouts.by_name import layout_of
@@ -26,13 +27,17 @@ class ExportJob:
 
     out: str
     crate: str
-    shard_count: int
+    pour_shards: tuple[int, ...]
     missing_sources: str = "stop"
     folder: str = SHARDS
     title: str = "export"
 
+    @property
+    def shard_count(self) -> int:
+        return sum(self.pour_shards)
+
     def at(self, shard: int) -> tuple[str, int, int]:
-        return self.folder, shard, self.shard_count
+        return place(self.folder, shard, self.pour_shards)
 
     def storage(self) -> Storage:
         return Storage(self.out)
@@ -58,7 +63,7 @@ class _Worker:
 
     def run(self, shard: int) -> ShardReport:
         beat = Heartbeat(self._export.storage, SHARDS, shard)
-        report = export_shard(self._exporter, shard, self._export.shards, self._hash_of(shard), beat=beat)
+        report = export_shard(self._exporter, shard, self._export.at(shard), self._hash_of(shard), beat=beat)
         beat.end()
         return report
 
@@ -80,7 +85,7 @@ def export_crate(
     job = ExportJob(
         out=export.storage.url,
         crate=crate.storage.url,
-        shard_count=export.shards,
+        pour_shards=export.pour_shards,
         missing_sources=missing_sources,
     )
     run_job(job, engine or Engine(), watch(job))

@@ -15,7 +15,7 @@ from pipeline.curation.takedown import Known
 from pipeline.errors import BadInput
 from pipeline.parquet import read_table
 
-__all__ = ["choose"]
+__all__ = ["choose", "read_list"]
 
 
 def choose(
@@ -60,7 +60,7 @@ def choose(
     for ytid in ytids:
         take("video id", ytid, [track for key, track in by_key.items() if ytid in posixpath.basename(key)])
     for name in lists:
-        ids, shas = _read_list(name)
+        ids, shas = read_list(name)
         found |= {track for track in ids if track in known}
         found |= {track for sha in shas for track in by_hash.get(sha, [])}
     return found
@@ -70,7 +70,7 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
-def _read_list(name: str) -> tuple[list[str], list[str]]:
+def read_list(name: str) -> tuple[list[str], list[str]]:
     """Track ids and sha256s."""
     try:
         with fsspec.open(name, "rb") as file:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pipeline.crate.crate import CLIPS, LABELS, Crate, read_run
 from pipeline.crate.manifest import hash_by_markers
+from pipeline.crate.plan import place
 from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.shards import is_done, read_marker
 from pipeline.errors import BadInput, CrateMismatch
@@ -32,9 +33,10 @@ class Export:
 
     storage: Storage
     spec: ExportSpec
-    shards: int
+    pour_shards: tuple[int, ...]
+    """Shards of each of the crate's pours; an export has the same."""
     crate: Mapping[str, Any]
-    """Of the crate that it comes from: clips_hash, content_hash, run_hash of its labels, embedding dimension."""
+    """Of the crate that it comes from: base_hash, pours, content_hash, run_hash of its labels, embedding dimension."""
     counts: Mapping[str, int]
     """Over all shards; empty until the export is finished."""
     files: Mapping[str, Mapping[str, Any]]
@@ -58,7 +60,7 @@ class Export:
             return cls(
                 storage=storage,
                 spec=ExportSpec.model_validate(header["spec"]),
-                shards=int(header["shards"]),
+                pour_shards=tuple(header["pour_shards"]),
                 crate=header["crate"],
                 counts=header.get("counts") or {},
                 files=header.get("files") or {},
@@ -70,13 +72,21 @@ class Export:
             ) from error
 
     @property
+    def shards(self) -> int:
+        return sum(self.pour_shards)
+
+    def at(self, shard: int) -> tuple[str, int, int]:
+        """Where a shard's marker lies, as `pipeline.crate.shards` takes it; more pours leave it where it is."""
+        return place(SHARDS, shard, self.pour_shards)
+
+    @property
     def finished(self) -> bool:
         return bool(self.counts)
 
     def markers(self) -> Iterator[tuple[int, dict[str, Any] | None]]:
         """Each shard's marker, None where it has none."""
         for index in range(self.shards):
-            yield index, read_marker(self.storage, SHARDS, index, self.shards)
+            yield index, read_marker(self.storage, *self.at(index))
 
     def data_files(self) -> Iterator[str]:
         """Names of all files of the shards, in their order."""
@@ -107,7 +117,7 @@ class Export:
             {
                 "export_version": EXPORT_VERSION,
                 "spec": self.spec.model_dump(mode="json"),
-                "shards": self.shards,
+                "pour_shards": list(self.pour_shards),
                 "crate": dict(self.crate),
                 "counts": dict(self.counts),
                 "files": dict(self.files),
@@ -126,12 +136,13 @@ def begin_export(crate: Crate, out: str | os.PathLike[str], spec: ExportSpec) ->
     """
     storage = Storage(out)
     said = {
-        "clips_hash": crate.clips_hash,
+        "base_hash": crate.base_hash,
+        "pours": [pour.hash for pour in crate.pours],
         "content_hash": hash_by_markers(crate),
         "labels_hash": read_run(crate, spec.labels)["run_hash"],
         "dimension": crate.embedder.dimension,
     }
-    export = Export(storage=storage, spec=spec, shards=len(crate.shards), crate=said, counts={}, files={})
+    export = Export(storage=storage, spec=spec, pour_shards=crate.pour_shards, crate=said, counts={}, files={})
     if is_export(storage):
         found = Export.open(out)
         _refuse_other(found, export)
@@ -147,8 +158,9 @@ def begin_export(crate: Crate, out: str | os.PathLike[str], spec: ExportSpec) ->
 
 
 def _refuse_other(found: Export, wanted: Export) -> None:
-    if found.crate["clips_hash"] != wanted.crate["clips_hash"]:
-        what = f"comes from another crate ({found.crate['clips_hash']}, this one is {wanted.crate['clips_hash']})"
+    before = found.crate["pours"]
+    if found.crate["base_hash"] != wanted.crate["base_hash"] or wanted.crate["pours"][: len(before)] != before:
+        what = f"comes from another crate, with the content {found.crate['content_hash']}"
     elif difference := found.spec.differs(wanted.spec):
         name, old, new = difference
         what = f"was made with {name}={old!r}, asked for is {new!r}"
@@ -174,4 +186,4 @@ def shard_hashes(crate: Crate, spec: ExportSpec) -> Callable[[int], str]:
 def shards_to_do(crate: Crate, export: Export) -> list[int]:
     """Shards without a marker, or whose choices or input have changed since."""
     hash_of = shard_hashes(crate, export.spec)
-    return [k for k in crate.shards if not is_done(export.storage, SHARDS, k, export.shards, hash_of(k))]
+    return [k for k in crate.shards if not is_done(export.storage, *export.at(k), hash_of(k))]

@@ -66,8 +66,8 @@ class Exporter:
             self.decoder = None
 
 
-def export_shard(exporter: Exporter, index: int, count: int, run_hash: str, *, beat: Beat) -> ShardReport:
-    """Write one shard's examples, then its marker. The same bytes whoever does it, and how often."""
+def export_shard(exporter: Exporter, index: int, at: tuple[str, int, int], run_hash: str, *, beat: Beat) -> ShardReport:
+    """Write one shard's examples, then its marker, which lies `at`. The same bytes whoever does it, and how often."""
     started = time.monotonic()
     counts: Counter[str] = Counter({"clips": 0, "clips-in": 0})
 
@@ -78,7 +78,7 @@ def export_shard(exporter: Exporter, index: int, count: int, run_hash: str, *, b
             beat({"clips": counts["clips"]})
             yield example
 
-    before = read_marker(exporter.out, SHARDS, index, count) or {"files": {}}
+    before = read_marker(exporter.out, *at) or {"files": {}}
     files = exporter.layout.write(exporter.out, exporter.spec, index, counted())
     for name in sorted(set(before["files"]) - set(files)):  # of clips that are in the crate no more
         exporter.out.remove(name)
@@ -88,7 +88,7 @@ def export_shard(exporter: Exporter, index: int, count: int, run_hash: str, *, b
         seconds=round(time.monotonic() - started, 3),
         counts=dict(sorted(counts.items())),
     )
-    write_marker(exporter.out, SHARDS, index, count, report, run_hash=run_hash, files=files)
+    write_marker(exporter.out, *at, report, run_hash=run_hash, files=files)
     return report
 
 

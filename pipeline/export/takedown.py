@@ -13,7 +13,6 @@ from pipeline.export.export import Export
 from pipeline.export.finish import finish_export
 from pipeline.export.layouts.by_name import layout_of
 from pipeline.export.layouts.layout import Layout
-from pipeline.export.shard import SHARDS
 
 __all__ = ["remove_tracks"]
 
@@ -58,7 +57,7 @@ def _shard(
     if files != marker["files"]:
         new |= _counted(export, layout, marker, sorted(files))
     if (new := {**new, "files": dict(sorted(files.items()))}) != marker:
-        write_sealed(storage, marker_name(SHARDS, index, export.shards), new)
+        write_sealed(storage, marker_name(*export.at(index)), new)
 
 
 def _counted(export: Export, layout: Layout, marker: Mapping[str, Any], files: list[str]) -> dict[str, Any]:
