@@ -24,6 +24,7 @@ _COMMANDS = (
     "mining.report",
     "mining.demo",
     "curating.dedup",
+    "curating.decontaminate",
     "curating.split",
     "curating.mulamcap",
     "exporting.export",

@@ -9,7 +9,6 @@ T samples at 16 kHz, F frames of 48 ms, B 32 bits, S frequencies of the correlat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +36,6 @@ class Fingerprint:
         signs_FB = np.where(self.bits_FB, np.float32(1), np.float32(-1)) * self.heard_F[:, None]
         bits_SB = np.fft.rfft(signs_FB, size, axis=0).astype(np.complex64)
         return bits_SB, np.fft.rfft(self.heard_F.astype(np.float32), size).astype(np.complex64)[:, None]
-
-    @cached_property
-    def own_spectrum(self) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
-        """At the size that two clips of this length need: most comparisons are of those."""
-        return self.spectrum(_size(len(self.heard_F)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +70,7 @@ def compare(a: Fingerprint, b: Fingerprint, *, least_s: float) -> Match | None:
     """At the offset with the fewest differing bits among those that compare `least_s` of sound or more; None where
     there is no such offset."""
     size = max(_size(len(a.heard_F)), _size(len(b.heard_F)))
-    (bits_a, heard_a), (bits_b, heard_b) = _spectrum(a, size), _spectrum(b, size)
+    (bits_a, heard_a), (bits_b, heard_b) = a.spectrum(size), b.spectrum(size)
     agree = np.fft.irfft((bits_a * bits_b.conj()).sum(axis=1), size)
     heard = np.rint(np.fft.irfft((heard_a * heard_b.conj()).sum(axis=1), size))
     enough = heard >= max(least_s / FRAME_S, 1)
@@ -89,10 +83,6 @@ def compare(a: Fingerprint, b: Fingerprint, *, least_s: float) -> Match | None:
         error=round(float(max(error[best], 0.0)), 4), offset_s=round(shift * FRAME_S, 3),
         heard_s=round(float(heard[best]) * FRAME_S, 3),
     )  # fmt: skip
-
-
-def _spectrum(one: Fingerprint, size: int) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
-    return one.own_spectrum if size == _size(len(one.heard_F)) else one.spectrum(size)
 
 
 def _size(frames: int) -> int:
