@@ -53,8 +53,10 @@ class Evaluation:
         key = row["source_key"] or ""
         extra = {pair["name"].casefold(): pair["value"] for pair in row.get("extra") or ()}
         given = next((extra[name] for name in _COLUMNS["ytid"] if extra.get(name) in self.ytids), "")
-        if given or (clip := named_clip(key, self.ytids)) is not None:
-            return "id", given or clip.ytid
+        if not given and (clip := named_clip(key, self.ytids)) is not None:
+            given = clip.ytid
+        if given:
+            return "id", given
         said = [("isrc", row.get("isrc") or "")] + [("mbid", extra.get(n, "")) for n in _COLUMNS["mbid"]]
         said += [("jamendo", jamendo_id(key)), ("jamendo", _number(extra.get("jamendo_id", "")))]
         said += [("file", posixpath.basename(key).casefold())]
