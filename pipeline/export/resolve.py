@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from pipeline.crate.crate import Crate
 from pipeline.crate.schema import audio_columns
-from pipeline.errors import BadInput
-from pipeline.storage import Storage
+from pipeline.errors import BadInput, DecodeFailure
+from pipeline.source.fetch import fetched
 
 __all__ = ["AudioChoice", "choose_audio", "missing_source"]
 
-_LOOKED_AT = 64
+_LOOKED_AT = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +66,14 @@ def choose_audio(
 
 
 def missing_source(crate: Crate) -> str:
-    """What is said of the first source that is not where the plan has it; a few shards are looked at, a track each."""
+    """What is said of the first source that cannot be read where the plan has it; a few shards are looked at, a track
+    each."""
     count = len(crate.shards)
-    for index in sorted({k * count // _LOOKED_AT for k in range(_LOOKED_AT)} if count > _LOOKED_AT else crate.shards):
+    for index in sorted({k * count // min(count, _LOOKED_AT) for k in range(min(count, _LOOKED_AT))}):
         for track in crate.plan(index).tracks[:1]:
-            folder, _, name = track.path.rpartition("/")
-            if not Storage(folder or "/").exists(name):
-                return f"source {track.key} is not there (looked for at {track.path})"
+            try:
+                with fetched(track.path):
+                    pass
+            except DecodeFailure as failure:
+                return f"source {track.key} is not there ({failure.detail}; looked for at {track.path})"
     return ""
