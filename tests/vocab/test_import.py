@@ -118,7 +118,7 @@ def test_merge_keeps_the_first_and_carries_the_mark_of_evaluation(tmp_path: Path
 def test_merge_refuses_one_and_mixed_kinds(tmp_path: Path) -> None:
     with pytest.raises(VocabularyProblem, match="two or more vocabularies of one kind"):
         run_vocab("merge", "bundled:long", "bundled:short", "--out", str(tmp_path / "x.parquet"))
-    with pytest.raises(VocabularyProblem, match="there are bundled:long and bundled:short"):
+    with pytest.raises(VocabularyProblem, match="there are bundled:long, bundled:short and bundled:written"):
         run_vocab("stats", "bundled:medium")
 
 

@@ -176,7 +176,7 @@ def test_vllm_is_called_as_it_wants_to_be(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed here")
 def test_without_vllm_the_extra_is_named() -> None:
-    with pytest.raises(BadInput, match=r"pip install 'cratedig\[vllm\]'"):
+    with pytest.raises(BadInput, match=r"pip install -e '\.\[vllm\]'"):
         open_backend(BackendSettings(kind="vllm", model="m"))
 
 
