@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--init", type=Path, help="a model folder of this recipe to start from")
     train.add_argument("--device", default="auto")
     train.add_argument("--threads", type=int, default=0)
+    train.add_argument("--writers", type=int, default=0, help="processes that write captions, beside a GPU")
 
     evaluate = steps.add_parser("evaluate", help="figures on test shards; several folders give mean and spread")
     evaluate.add_argument("model", type=Path)
@@ -110,7 +111,7 @@ def _train(args: argparse.Namespace) -> None:
     config = TrainConfig(
         steps=args.steps, batch=args.batch, learning_rate=args.learning_rate, ramp=args.ramp, seed=args.seed
     )
-    train(config, args.data, args.out, init=args.init, device=args.device, threads=args.threads)
+    train(config, args.data, args.out, init=args.init, device=args.device, threads=args.threads, writers=args.writers)
 
 
 def _render(args: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from labeling.recipe.composing.form import Bar, loop_bars, song_bars
 from labeling.recipe.composing.instruments import ACOUSTIC_KITS, ELECTRONIC_KITS, INSTRUMENTS, LEADS
 from labeling.recipe.composing.melody import write_melody
-from labeling.recipe.composing.patterns import GROOVES, HAND_PERCUSSION, bass_hits, comp_hits
+from labeling.recipe.composing.patterns import GROOVES, HAND_PERCUSSION, bass_hits, comp_hits, divided, divided_strokes
 from labeling.recipe.composing.piece import Note, Part, Piece
 from labeling.recipe.composing.styles import STYLE_TABLE, Style
 from labeling.recipe.composing.theory import PROGRESSIONS, SCALES, chord_pitches, degree_pitch, into_range
@@ -26,9 +26,13 @@ T = TypeVar("T")
 KIND_SHARES: dict[str, float] = {"style": 0.60, "solo": 0.22, "duo": 0.05, "drums": 0.04, "voice": 0.04, "sound": 0.05}
 """What a training set is made of. The solo pieces teach instruments, which stay near chance without them."""
 
-_SOUNDS = ("noise", "hum", "clicks", "beeps", "nature", "birds", "applause")
+_SOUNDS = ("noise", "hum", "clicks", "beeps", "nature", "birds", "applause", "effects", "effects")
+_OTHER_TEMPO, _LAYERED = 0.3, 0.2
+_HELD, _HELD_STYLES = ("pad", "half", "block", "chorale"), ("ambient", "choral", "church", "suspense")
 _RECORDING_SHARES = {"noisy": 0.06, "muffled": 0.05, "reverberant": 0.07}
 _ARPEGGIOS = ("arp", "six", "alberti", "montuno")
+_RECORDED_SPEECH = 0.6
+"""Of speakers, whose sex is not stated because the renderer may take them from recordings."""
 _SUSTAINED = ("pad", "drone", "chorale")
 
 
@@ -44,7 +48,8 @@ def compose(
         sound = _pick(rng, _SOUNDS)
         piece = _bare(seed, duration_s, "sound", Part(role="sound", instrument=sound, program=0, notes=()))
     elif kind == "voice" and rng.random() < 0.6:
-        speaker = Part(role="sound", instrument="speaker", program=0, notes=(), voice=_voice(rng))
+        voice = "" if rng.random() < _RECORDED_SPEECH else _voice(rng)
+        speaker = Part(role="sound", instrument="speaker", program=0, notes=(), voice=voice)
         piece = _bare(seed, duration_s, "voice", speaker)
     else:
         piece = _Composer(rng, seed, duration_s, kind, style, song, bpm).piece()
@@ -88,6 +93,16 @@ def _solo_style(rng: np.random.Generator, instruments: tuple[str, ...]) -> Style
     )
 
 
+def _division(bpm: float, rng: np.random.Generator) -> int:
+    """1 where every part plays finer notes than its pattern, -1 coarser ones, 0 as it is.
+
+    Slow pieces are often busy and fast ones often sparse, so that how fast a piece is can't be told from how many notes
+    it has.
+    """
+    fine, coarse = (0.65, 0.08) if bpm < 90 else (0.08, 0.65) if bpm > 122 else (0.25, 0.25)
+    return int(rng.choice([1, -1, 0], p=[fine, coarse, 1 - fine - coarse]))
+
+
 class _Composer:
     """Draws the settings of one piece, then writes its parts bar by bar."""
 
@@ -105,8 +120,9 @@ class _Composer:
             self.style = _solo_style(rng, ("singer" if kind == "voice" else _pick(rng, LEADS),))
         s = self.style
         self.bpm = bpm or float(rng.uniform(*s.bpm))
-        if not song and kind == "style" and rng.random() < 0.1:
-            self.bpm *= float(rng.uniform(0.8, 1.25))
+        if not song and kind == "style" and rng.random() < _OTHER_TEMPO:
+            self.bpm = float(np.clip(self.bpm * rng.uniform(0.6, 1.6), 48, 190))
+        self.division = 0 if song or bpm else _division(self.bpm, rng)
         self.meter = _pick(rng, s.meters)
         self.n = 16 if self.meter == 4 else 12
         self.step_s = 60 / self.bpm / (6 if self.meter == 6 else 4)
@@ -194,6 +210,8 @@ class _Composer:
         parts: list[Part] = []
         if comp:
             parts.append(self._comp(comp, octave=int(rng.choice([0, 0, 0, -12, 12])) if self.kind == "solo" else 0))
+        if comp and self.kind == "style" and not self.song and rng.random() < _LAYERED:
+            parts.append(self._comp(_pick(rng, [n for n in LEADS if INSTRUMENTS[n].chords]), octave=0))
         if bass:
             parts.append(self._bass(bass))
         if lead:
@@ -207,6 +225,8 @@ class _Composer:
     def _comp(self, name: str, octave: int) -> Part:
         rng, instrument = self.rng, INSTRUMENTS[name]
         pattern = _pick(rng, self.style.comp_patterns)
+        if self.division > 0 and pattern in _HELD and self.style_name not in _HELD_STYLES and rng.random() < 0.5:
+            pattern = _pick(rng, ("arp", "six", "eighth"))
         centre = int(np.clip(57 + octave, instrument.low + 4, instrument.high - 12)) + self.key
         shorten = 0.5 if self.staccato and pattern not in _SUSTAINED else 1.0
         strum_s = 0.012 if pattern == "strum" or instrument.family in ("guitar", "plucked") else 0.0
@@ -218,7 +238,9 @@ class _Composer:
             chord = [into_range(p, instrument.low, centre + 14) for p in chord]
             if not instrument.chords:
                 chord = chord[:1]
-            for step, length, voices in [(0, self.n, None)] if bar.last else comp_hits(pattern, self.n, rng):
+            for step, length, voices in (
+                [(0, self.n, None)] if bar.last else divided(comp_hits(pattern, self.n, rng), self.division)
+            ):
                 for k, pitch in enumerate(_voiced(chord, voices)):
                     note = self._note(bar, step, length * shorten, into_range(pitch, instrument.low, 108), -8)
                     if note:
@@ -234,7 +256,9 @@ class _Composer:
             if "bass" not in bar.layers:
                 continue
             root = into_range(degree_pitch(bar.chord, 36 + self.key, self.scale), low, low + 11)
-            hits = [(0, float(self.n), 0)] if bar.last else bass_hits(pattern, self.n, bar.index)
+            hits = (
+                [(0, float(self.n), 0)] if bar.last else divided(bass_hits(pattern, self.n, bar.index), self.division)
+            )
             for step, length, above in hits:
                 note = self._note(bar, step, length * 0.95, root + above, 4)
                 if note:
@@ -248,13 +272,17 @@ class _Composer:
         base = int(np.clip(middle, instrument.low + 5, instrument.high - 12)) + self.key
         shorten = 0.45 if self.staccato else 0.98
         notes: list[Note] = []
-        for bar, line in write_melody(self.bars, self.n, self.style.lead_pace, self.meter, self.rng):
+        for bar, line in write_melody(self.bars, self.n, self._pace(), self.meter, self.rng):
             for step, length, degree in line:
                 pitch = into_range(degree_pitch(degree, base, self.scale), instrument.low, instrument.high)
                 note = self._note(bar, step, length * (1.0 if bar.last else shorten), pitch, 8)
                 if note:
                     notes.append(note)
         return self._part("lead", name, notes, volume=108, texture="melody")
+
+    def _pace(self) -> str:
+        order = ("sparse", "mid", "busy", "run")
+        return order[int(np.clip(order.index(self.style.lead_pace) + self.division, 0, 3))]
 
     def _pad(self, name: str) -> Part:
         notes: list[Note] = []
@@ -304,6 +332,7 @@ class _Composer:
                 if key == 49 and bar.index % 2:
                     continue
                 accent = 10 if key in (36, 38) else -12
+                steps = divided_strokes(key, steps, self.division)
                 places = [s for s in steps if s < self.n and (not s or rng.random() >= 0.05)]
                 if rng.random() < 0.2:
                     places.append(int(rng.integers(self.n)))  # a ghost note

@@ -69,8 +69,9 @@ def _holds(notes: list[Note]) -> bool:
 def _sound_facts(part: Part) -> set[str]:
     facts = {"drums:no", "sound:non-music"}
     if part.instrument == "speaker":
-        return facts | {"voice:spoken", f"voice:{part.voice}"}
-    facts.add(f"sound:{part.instrument}")
+        return facts | {"voice:spoken"} | ({f"voice:{part.voice}"} if part.voice else set())
+    if f"sound:{part.instrument}" in WORDS:
+        facts.add(f"sound:{part.instrument}")
     return facts if part.instrument in _VOICED_SOUNDS else facts | {"voice:no"}
 
 

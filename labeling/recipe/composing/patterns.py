@@ -8,12 +8,23 @@ below.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
-__all__ = ["BASS", "COMP", "GROOVES", "HAND_PERCUSSION", "Hit", "bass_hits", "comp_hits"]
+__all__ = [
+    "BASS",
+    "COMP",
+    "GROOVES",
+    "HAND_PERCUSSION",
+    "Hit",
+    "bass_hits",
+    "comp_hits",
+    "divided",
+    "divided_strokes",
+]
 
+V = TypeVar("V")
 Voices = int | None | Literal["power", "bass"]
 Hit = tuple[int, float, Voices]
 
@@ -109,10 +120,32 @@ def bass_hits(pattern: str, n: int, bar: int) -> list[tuple[int, float, int]]:
     return [(s, min(length, n - s), interval[which]) for s, length, which in BASS[pattern] if s < n]
 
 
+def divided(hits: list[tuple[int, float, V]], division: int) -> list[tuple[int, float, V]]:
+    """Finer (1): each hit of two steps and more is struck twice. Coarser (-1): only what begins on a beat is left."""
+    if division > 0:
+        halves = [(s, n, v) if n < 1.8 else (s, n / 2, v) for s, n, v in hits]
+        again = [(s + round(n / 2), n / 2, v) for s, n, v in hits if n >= 1.8]
+        return sorted(halves + again, key=lambda hit: hit[0])
+    if division < 0:
+        kept = [(s, max(n, min(2 * n, 3.8)), v) for s, n, v in hits if s % 4 == 0]
+        return kept or hits[:1]
+    return hits
+
+
+def divided_strokes(key: int, steps: tuple[int, ...], division: int) -> tuple[int, ...]:
+    """The same for drums: hats and shakers on all sixteenths or on beats alone; the rest as it is, or thinned."""
+    if division > 0:
+        return _ALL if key in _TICKING else steps
+    if division < 0:
+        return tuple(s for s in steps if s % (4 if key in _TICKING else 2) == 0) or steps[:1]
+    return steps
+
+
 _EIGHTHS = tuple(range(0, 16, 2))
 _ALL = tuple(range(16))
 _KICK, _RIM, _SNARE, _CLAP, _HAT, _PEDAL, _OPEN = 36, 37, 38, 39, 42, 44, 46
 _TAMB, _COWBELL, _SHAKER, _CRASH, _RIDE = 54, 56, 70, 49, 51
+_TICKING = (_HAT, _PEDAL, _OPEN, _TAMB, _SHAKER, _RIDE)
 _HI_BONGO, _LO_BONGO, _MUTE_CONGA, _OPEN_CONGA, _LO_CONGA = 60, 61, 62, 63, 64
 
 GROOVES: dict[str, dict[int, tuple[int, ...]]] = {  # General MIDI drum key -> steps

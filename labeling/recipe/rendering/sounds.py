@@ -96,12 +96,37 @@ def _beeps(count: int, rate: int, rng: np.random.Generator) -> Samples:
     return _peak(tone + 0.002 * rng.standard_normal(count))
 
 
+def _effects(count: int, rate: int, rng: np.random.Generator) -> Samples:
+    """Single events with silence between, as games and films have them: blasts, zaps, splashes, blows, whooshes."""
+    out, at = np.zeros(count + 4 * rate), rng.uniform(0, 1.5)
+    gap_s = rng.uniform(0.1, 2.5)
+    while at < count / rate:
+        n = int(rate * rng.uniform(0.05, 1.8))
+        t = np.arange(n) / rate
+        shape = np.exp(-t / (n / rate / rng.uniform(3, 7)))
+        kind = rng.integers(4)
+        if kind == 0:  # a blast or a blow
+            event = np.cumsum(rng.standard_normal(n)) * 0.05 + np.sin(2 * np.pi * rng.uniform(30, 90) * t)
+        elif kind == 1:  # a zap: a tone that falls or rises fast
+            sweep = rng.uniform(300, 4000) * np.exp(rng.uniform(-8, 4) * np.minimum(t, 0.5))
+            event = np.sign(np.sin(2 * np.pi * np.cumsum(np.minimum(sweep, 8000)) / rate)) * 0.5
+        elif kind == 2:  # a splash or a hiss
+            event = np.diff(rng.standard_normal(n + 1))
+        else:  # a whoosh
+            event, shape = rng.standard_normal(n), np.hanning(n)
+        start = int(at * rate)
+        out[start : start + n] += shape * event / (np.abs(event).max() + 1e-9) * rng.uniform(0.3, 1.0)
+        at += n / rate * rng.uniform(0.3, 1.0) + rng.exponential(gap_s)
+    return _peak(out[:count] + 0.001 * rng.standard_normal(count))
+
+
 SYNTHESISED: dict[str, Callable[[int, int, np.random.Generator], Samples]] = {
     "noise": _noise,
     "nature": _nature,
     "hum": _hum,
     "clicks": _clicks,
     "beeps": _beeps,
+    "effects": _effects,
 }
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from labeling.recipe.composing.compose import compose
@@ -139,6 +140,7 @@ class Shards:
         self.facts: list[list[str]] = []
         self._mels: list[NDArray[np.float16]] = []
         self._starts: list[int] = []
+        self._there: list[torch.Tensor] = []
         self._seen: set[str] = set()
         if not self.refresh():
             raise BadInput(f"{folder}: no finished shards; make some: python -m labeling.recipe render {folder}")
@@ -155,6 +157,15 @@ class Shards:
                 self.facts += json.loads(marker.read_text())["facts"]
                 self._mels.append(np.load(marker.with_suffix(".npy"), mmap_mode="r"))
         return len(self.facts)
+
+    def mels_on(self, indices: NDArray[np.int64], device: str) -> torch.Tensor:
+        """(B, 512, 128) float32 dB on a device; a GPU keeps every shard that it has been asked for."""
+        if device == "cpu":
+            return torch.from_numpy(self.mels(indices))
+        while len(self._there) < len(self._mels):
+            self._there.append(torch.from_numpy(np.array(self._mels[len(self._there)])).to(device))
+        places = [(int(np.searchsorted(self._starts, i, side="right")) - 1, int(i)) for i in indices]
+        return torch.stack([self._there[shard][i - self._starts[shard]] for shard, i in places]).float()
 
     def mels(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """(B, 512, 128) float32 dB."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 import math
-import random
 import time
+from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,15 @@ import torch
 from numpy.typing import NDArray
 
 from labeling.recipe.training.augment import augment
-from labeling.recipe.training.captions import write_caption
 from labeling.recipe.training.data import Shards
 from labeling.recipe.training.model import build_model, continue_model, multi_hot, save_model, set_input_statistics
-from labeling.recipe.training.tokenizer import MAX_TOKENS, save_processor
-from labeling.recipe.training.vocabulary_texts import VocabularyTexts
-from labeling.recipe.training.words import NEUTRAL_WORDS
+from labeling.recipe.training.texts import CaptionWriters
+from labeling.recipe.training.tokenizer import save_processor
 from pipeline.errors import BadInput
 from vocab.grammar.lexicon import FACTS
 
 __all__ = ["TrainConfig", "soft_info_nce", "train"]
 
-_VOCABULARY_SHARE = 0.6
-"""Of the second captions, how many are the vocabulary's own; the first is always written for the clip."""
 _STATISTICS_WINDOWS = 400
 
 
@@ -74,40 +70,19 @@ def soft_info_nce(
     return (to_audio + to_text) / 2
 
 
-class _Texts:
-    """Captions of a batch as token ids, and which facts each states."""
-
-    def __init__(self, tokenizer: Any, unknown_share: float) -> None:
-        self.tokenizer, self.unknown_share = tokenizer, unknown_share
-        self.index = {fact: i for i, fact in enumerate(FACTS)}
-        self.vocabulary = VocabularyTexts()
-        self.neutral = torch.tensor(sorted(set(tokenizer.convert_tokens_to_ids(list(NEUTRAL_WORDS)))))
-
-    def __call__(
-        self, facts: list[list[str]], has_BN: NDArray[np.float32], step_seed: int
-    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        rng = random.Random(step_seed)
-        captions = [write_caption(f, rng) for f in facts]
-        for own, ready in zip(facts, self.vocabulary.for_clips(has_BN, rng), strict=True):
-            captions.append(ready if ready.text and rng.random() < _VOCABULARY_SHARE else write_caption(own, rng))
-        tokens = self.tokenizer(
-            [c.text for c in captions], padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
-        )
-        hidden = torch.isin(tokens["input_ids"], self.neutral)
-        hidden &= torch.rand(hidden.shape, generator=torch.Generator().manual_seed(step_seed)) < self.unknown_share
-        tokens["input_ids"][hidden] = self.tokenizer.unk_token_id
-        return dict(tokens), torch.from_numpy(multi_hot([list(c.facts) for c in captions], self.index))
-
-
 class _Trainer:
     """One run: model, optimiser, and what a checkpoint holds."""
 
-    def __init__(self, config: TrainConfig, data: Shards, out: Path, init: Path | None, device: str) -> None:
+    def __init__(
+        self, config: TrainConfig, data: Shards, out: Path, init: Path | None, device: str, writers: int = 0
+    ) -> None:
         self.config, self.data, self.out, self.device = config, data, out, device
         torch.manual_seed(config.seed)
         out.mkdir(parents=True, exist_ok=True)
         tokenizer = save_processor(out)
-        self.texts = _Texts(tokenizer, config.unknown_share)
+        self.texts = CaptionWriters(config.unknown_share, processes=writers)
+        self.index = {fact: i for i, fact in enumerate(FACTS)}
+        self.ahead: deque[tuple[NDArray[np.int64], NDArray[np.float32], Any]] = deque()
         self.model = self._model(tokenizer, init).to(device).train()
         self.norm = self.model.audio_model.audio_encoder.batch_norm.requires_grad_(False)
         self.tags = torch.nn.Linear(self.model.config.audio_config.hidden_size, len(FACTS)).to(device)
@@ -147,12 +122,9 @@ class _Trainer:
 
     def take_step(self) -> None:
         c = self.config
-        step_seed = (c.seed * 1_000_003 + self.step) % 2**63
-        indices = np.random.default_rng((c.seed, self.step)).choice(len(self.data), size=c.batch, replace=False)
-        facts = [self.data.facts[i] for i in indices]
-        hot_BN = multi_hot(facts, self.texts.index)
-        tokens, stated_CN = self.texts(facts, hot_BN, step_seed)
-        mels_BFM = torch.from_numpy(self.data.mels(indices)).to(self.device)
+        step_seed = self._seed(self.step)
+        indices, hot_BN, (tokens, stated_CN) = self._next_batch()
+        mels_BFM = self.data.mels_on(indices, self.device)
         has_BN = torch.from_numpy(hot_BN).to(self.device)
         mels_BFM = self._augmented(mels_BFM, step_seed)
         stated_CN = stated_CN.to(self.device)
@@ -180,6 +152,22 @@ class _Trainer:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self._after_step(float(contrast.detach()), float(tag_loss.detach()))
+
+    def _seed(self, step: int) -> int:
+        return (self.config.seed * 1_000_003 + step) % 2**63
+
+    def _next_batch(self) -> tuple[NDArray[np.int64], NDArray[np.float32], Any]:
+        """The step's windows, their facts, and captions; other processes write those of the steps to come."""
+        while len(self.ahead) <= self.texts.lead:
+            step = self.step + len(self.ahead)
+            chosen = np.random.default_rng((self.config.seed, step)).choice(
+                len(self.data), size=self.config.batch, replace=False
+            )
+            facts = [self.data.facts[i] for i in chosen]
+            hot_BN = multi_hot(facts, self.index)
+            self.ahead.append((chosen, hot_BN, self.texts.ask(facts, hot_BN, self._seed(step))))
+        chosen, hot_BN, asked = self.ahead.popleft()
+        return chosen, hot_BN, self.texts.answer(asked)
 
     def _augmented(self, mels_BFM: torch.Tensor, step_seed: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(step_seed)
@@ -251,9 +239,12 @@ def train(
     init: Path | None = None,
     device: str = "auto",
     threads: int = 0,
+    writers: int = 0,
     checkpoint_every_s: float = 180.0,
 ) -> None:
     """Trains to the end of `config.steps`, or goes on from where a run in `out` stopped.
+
+    writers: processes that write captions beside a GPU; 0 writes them in this one.
 
     The bundled model: `python -m labeling.recipe train OUT --data SHARDS` (its card says steps, time and result).
     """
@@ -262,7 +253,7 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     data = Shards(data_folder)
-    trainer = _Trainer(config, data, out, init, device)
+    trainer = _Trainer(config, data, out, init, device, writers)
     went_on = trainer.resume()
     print(
         f"{len(data)} windows, {'from step ' + str(trainer.step) if went_on else 'from the start'}, {device}",
@@ -286,3 +277,4 @@ def train(
             saved = time.monotonic()
     trainer.save_checkpoint()
     trainer.save()
+    trainer.texts.close()
