@@ -144,7 +144,7 @@ def label_crate(
     """Label every clip of a finished crate; what an earlier run has already found is used again.
 
     debias: what is taken off each clip before the search, so that no caption wins by an offset of its own: the mean of
-    the crate's clips, or the mean of recorded music that came with the model; `auto` does what the model asks for.
+    the crate's clips, or the one that came with the model, moved towards it; `auto` does what the model asks for.
     captions: `heard` leaves out captions that state what the model was not measured to hear; `auto` likewise.
     min_similarity: captions that score lower are left out. Without it, the share of the drawn captions below the
     model's own measure is said.
@@ -173,7 +173,9 @@ def label_crate(
             search=search,
         )
         if debias != "none":
-            offset_D = scoring.offset_D if scoring and debias == "model" else mean_embedding(crate)
+            offset_D, clips = mean_embedding(crate)
+            if scoring and debias == "model":
+                offset_D = scoring.offset_with(offset_D, clips)
             write_mean(crate, job.chosen, offset_D)
         if job.todo():
             _embed_if_needed(crate, job, vocabulary, embedder, device, engine, stage, note)

@@ -24,6 +24,7 @@ OTHERS = [
     ("python -m benchmarks.embedder", "milliseconds a window and a caption"),
     ("python -m benchmarks.bundled_model words", "words that the bundled model knows"),
     ("python -m benchmarks.bundled_model recorded FOLDER", "the bundled model's captions of recorded music"),
+    ("python -m benchmarks.real_music FOLDER ... --musicnn WHEEL", "captions of recordings, by an independent tagger"),
     ("python -m labeling.recipe evaluate MODEL TESTS...", "accuracy on unseen pieces; see docs/bundled-model.md"),
     ("python -m benchmarks.laion_parity", "regenerates the LAION fixture; needs laion-clap in its own environment"),
     ("python -m benchmarks.exports speed|memory|source", "exports against a copy and the clips job; 6 GB of disk"),

@@ -19,6 +19,8 @@ from pipeline.ids import content_hash
 
 __all__ = ["Scoring", "hears_hash", "read_scoring"]
 
+_OFFSET_CLIPS = 50
+"""As many clips of a crate weigh as much as the mean that came with the model."""
 _CHOICE_VERSION = 1
 """Raised when the same facts leave other captions."""
 
@@ -30,15 +32,21 @@ class Scoring:
     offset_D: NDArray[np.float32]
     """Its mean embedding over recorded music that it was calibrated on."""
     hears: tuple[str, ...]
-    """Facts of the lexicon that a caption may state."""
+    """Facts of the lexicon that a caption may state; the file says beside each how well recordings with it were told
+    from others (AUC), where that was measured."""
     min_music: float | None = None
     """`music_score` below which recorded sounds were more often something else than music."""
     min_similarity: float | None = None
     """Score below which a caption says no more of a clip than of others, its offset taken off."""
 
+    def offset_with(self, mean_D: NDArray[np.float32], clips: int) -> NDArray[np.float32]:
+        """What to take off the clips of a crate with this mean: its own, as far as so many clips can tell it."""
+        together = clips * mean_D.astype(np.float64) + _OFFSET_CLIPS * self.offset_D
+        return (together / (clips + _OFFSET_CLIPS)).astype(np.float32)
+
     @property
     def offset_hash(self) -> str:
-        return content_hash([[round(float(x), 6) for x in self.offset_D]])[:8]
+        return content_hash([_OFFSET_CLIPS, [round(float(x), 6) for x in self.offset_D]])[:8]
 
 
 def hears_hash(hears: Sequence[str]) -> str:

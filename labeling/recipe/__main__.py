@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 from pathlib import Path
@@ -50,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     calibrate.add_argument("model", type=Path)
     calibrate.add_argument("music", type=Path, nargs="+", help="folders of tracks that no judgement of the model uses")
-    calibrate.add_argument("--hears", type=Path, help="facts that captions may state, one a line (default: all)")
+    calibrate.add_argument("--hears", type=Path, required=True, help="JSON, fact: AUC, as benchmarks.real_music writes")
 
     publish = steps.add_parser("publish", help="write the shipped folder with its card")
     publish.add_argument("trained", type=Path)
@@ -77,10 +78,9 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 def _calibrate(args: argparse.Namespace) -> None:
     from labeling.recipe.judging.calibrate import calibrate
-    from vocab.grammar.lexicon import FACTS
 
-    hears = args.hears.read_text(encoding="utf-8").split("\n") if args.hears else FACTS
-    print(f"{args.model}/scoring.json: {calibrate(args.model, args.music, [fact for fact in hears if fact])} clips")
+    hears = json.loads(args.hears.read_text(encoding="utf-8"))
+    print(f"{args.model}/scoring.json: {calibrate(args.model, args.music, hears)} clips")
 
 
 def _publish(args: argparse.Namespace) -> None:

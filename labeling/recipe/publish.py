@@ -39,16 +39,16 @@ processor = ClapProcessor.from_pretrained(folder)
 
 ## What it was trained on
 
-On music that this repository composes (`labeling/recipe/composing/compose.py`) and renders with two soundfonts, and on
-captions that state what the composer did: {windows:,} windows of ten seconds, {samples:,} samples seen
-({training}). No recorded music
-and no human caption. It knows {styles} styles, {instruments} lead instruments in {families} families, tempo,
+On music that this repository composes (`labeling/recipe/composing/compose.py`) and renders with two soundfonts,
+synthesisers, drum machines, guitar amplifiers, a few recorded drum kits and telephone prompts, and on captions that state what the composer did: {windows:,} windows of ten seconds, {samples:,} samples seen
+({training}). No recorded music and no
+human caption. It knows {styles} styles, {instruments} lead instruments in {families} families, tempo,
 drums, energy, density, register, moods, textures, voices by formant synthesis, and a few kinds of noise; its tokenizer
 has {words:,} words (lower case, one token a word), among them {known} of the 500 most used words of MusicCaps' aspect
 tags and {share:.2%} of what the bundled vocabularies say. A word it doesn't know becomes `<unk>`, which it was trained
 to read past.
 
-## How good it is
+{recorded}## How good it is on composed pieces
 
 {evaluation}
 
@@ -56,12 +56,13 @@ to read past.
 
 {weak} Speed, and the cost of a caption: `python -m benchmarks.embedder`.
 
-{recorded}## What it is not
+## What it is not
 
 - The test music comes from the same composer as the training music; only soundfont, rooms and mixes are new. On
   recordings expect less: broad things (drums or none, calm or loud, electronic or orchestral) carry over, single
   instruments often do not.
-- Voices are synthetic, in training and in test. It may take a real singer for an instrument.
+- Singing voices are synthetic, in training and in test. It may take a real singer for an instrument.
+- Its tempo words follow how many notes there are nearly as much as how fast the beat is.
 - It knows no major or minor, no meter, no language, no artist and no lyrics.
 - Tempo classes leave gaps (84 to 92 and 118 to 126 beats a minute), and so do energy, density and register; the
   figures count clear cases only.
@@ -70,7 +71,9 @@ to read past.
 
 The weights are under Apache-2.0, as the project. They were trained on sound made with the soundfonts FluidR3 GM and
 MuseScore General, whose notice follows (parts of the second are in the public domain or CC0). TimGM6mb (GPL-2) was used
-to test, never to train; nothing made with it is here.
+to test, never to train; nothing made with it is here. Some drums are samples of sonic-pi (CC0) and of the Hydrogen kit
+Audiophob (CC0); speech is prompts of Asterisk by Carlo Flora (Italian, segreterietelefoniche.it) and Maxim Topal (Russian,
+ivrvoice.ru), both CC-BY-3.0, cut, resampled and put one after another.
 
 > Copyright (c) 2000-2002, 2008 Frank Wen; copyright (c) 2008 Toby Smithe; copyright (c) 2014-2017 Michael Cowgill;
 > copyright (c) 2018-2021 S. Christian Collins; temple blocks copyright (c) 2002 Ethan Winer; drumline cymbals

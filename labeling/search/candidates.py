@@ -138,8 +138,8 @@ def write_mean(crate: Crate, chosen: CandidateSet, mean: NDArray[np.float32]) ->
     write_sealed(storage, chosen.mean_file, {"mean": mean_D})
 
 
-def mean_embedding(crate: Crate, sample: int = 2_000) -> NDArray[np.float32]:
-    """The mean embedding of about `sample` clips: those whose ids' hashes are smallest, whichever came first."""
+def mean_embedding(crate: Crate, sample: int = 2_000) -> tuple[NDArray[np.float32], int]:
+    """The mean embedding of at most `sample` clips, those whose ids' hashes are smallest; and how many they are."""
     best: list[tuple[int, int, int]] = []
     for shard in crate.shards:
         with crate.storage.open(crate.clips_part(shard)) as file:
@@ -154,7 +154,7 @@ def mean_embedding(crate: Crate, sample: int = 2_000) -> NDArray[np.float32]:
         _, embedding_BD = read_embeddings(crate, shard)
         for place, row in places:
             sampled_SD[place] = embedding_BD[row]
-    return (sampled_SD.sum(axis=0, dtype=np.float64) / max(len(best), 1)).astype(np.float32)
+    return (sampled_SD.sum(axis=0, dtype=np.float64) / max(len(best), 1)).astype(np.float32), len(best)
 
 
 def read_candidates(

@@ -26,33 +26,33 @@ _OTHER_NAMES = frozenset({"drums", "brushed drums", "electronic drums", "hand pe
 
 
 def reasons_unheard(
-    texts: pa.ChunkedArray, facts: pa.ChunkedArray | None, heard: Collection[str]
+    texts: pa.ChunkedArray, facts: pa.ChunkedArray, heard: Collection[str]
 ) -> Mapping[str, NDArray[np.bool_]]:
     """For each reason not to choose a caption, which of N captions it holds for; one may have several.
 
-    `heard`: facts that may be stated. `facts`: what each caption states, null where nobody knows; then its text says.
+    `heard`: facts that may be stated. `facts`: what each caption states. Where that is null, as in vocabularies that
+    people or language models wrote, every sentence says something beyond a small model: there only a style that it was
+    never taught counts, and that nothing at all is stated that it hears.
     """
     wanted = frozenset(heard)
     heard_words = {phrase for fact in wanted for phrase in WORDS[fact]}
-    found = {
-        f"names {what} that the model was never taught": _holds(texts, _any_of(set(names) - heard_words))
-        for what, names in _names(wanted).items()
-    }
-    found["names an era"] = _holds(texts, _ERA)
+    known = pc.is_valid(facts).to_numpy()
+    found: dict[str, NDArray[np.bool_]] = {}
+    for what, names in _names(wanted).items():
+        where = np.ones(len(texts), bool) if what == "a style" else known
+        found[f"names {what} that the model was never taught"] = where & _holds(
+            texts, _any_of(set(names) - heard_words)
+        )
+    found["names an era"] = known & _holds(texts, _ERA)
+    rows = pc.list_parent_indices(facts).to_numpy()
+    hears = pc.is_in(pc.list_flatten(facts), value_set=pa.array(sorted(wanted), pa.string())).to_numpy()
+    by_facts, beyond = np.zeros(len(texts), bool), np.zeros(len(texts), bool)
+    by_facts[rows[hears]] = True
+    beyond[rows[~hears]] = True
     unheard = [phrase for fact in sorted(set(WORDS) - wanted) for phrase in WORDS[fact]]
-    found["states what the model does not hear well"] = _holds(texts, _any_of(set(unheard) - heard_words))
-    states = _holds(texts, _any_of(heard_words))
-    if facts is not None:
-        rows = pc.list_parent_indices(facts).to_numpy()
-        said = pc.list_flatten(facts)
-        known = pc.is_in(said, value_set=pa.array(sorted(wanted), pa.string())).to_numpy()
-        given = pc.is_valid(facts).to_numpy()
-        by_facts, beyond = np.zeros(len(texts), bool), np.zeros(len(texts), bool)
-        by_facts[rows[known]] = True
-        beyond[rows[~known]] = True
-        states = np.where(given, by_facts, states)
-        found["states what the model does not hear well"] |= beyond
-    found["states no fact that the model hears"] = ~states
+    by_text = _holds(texts, _any_of(set(unheard) - heard_words))
+    found["states what the model does not hear well"] = beyond | (known & by_text)
+    found["states no fact that the model hears"] = ~np.where(known, by_facts, _holds(texts, _any_of(heard_words)))
     return found
 
 

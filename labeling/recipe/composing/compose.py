@@ -5,9 +5,7 @@ n steps a bar, a step is a sixteenth note. What is true of the piece is said by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 
@@ -16,12 +14,11 @@ from labeling.recipe.composing.instruments import ACOUSTIC_KITS, ELECTRONIC_KITS
 from labeling.recipe.composing.melody import write_melody
 from labeling.recipe.composing.patterns import GROOVES, HAND_PERCUSSION, bass_hits, comp_hits, divided, divided_strokes
 from labeling.recipe.composing.piece import Note, Part, Piece
-from labeling.recipe.composing.styles import STYLE_TABLE, Style
+from labeling.recipe.composing.solo import pick, solo_style
+from labeling.recipe.composing.styles import STYLE_TABLE
 from labeling.recipe.composing.theory import PROGRESSIONS, SCALES, chord_pitches, degree_pitch, into_range
 
 __all__ = ["KIND_SHARES", "compose"]
-
-T = TypeVar("T")
 
 KIND_SHARES: dict[str, float] = {"style": 0.60, "solo": 0.22, "duo": 0.05, "drums": 0.04, "voice": 0.04, "sound": 0.05}
 """What a training set is made of. The solo pieces teach instruments, which stay near chance without them."""
@@ -45,7 +42,7 @@ def compose(
         kind = "style" if style else str(rng.choice(list(KIND_SHARES), p=list(KIND_SHARES.values())))
     recording = tuple(name for name, share in _RECORDING_SHARES.items() if rng.random() < share) if not song else ()
     if kind == "sound":
-        sound = _pick(rng, _SOUNDS)
+        sound = pick(rng, _SOUNDS)
         piece = _bare(seed, duration_s, "sound", Part(role="sound", instrument=sound, program=0, notes=()))
     elif kind == "voice" and rng.random() < 0.6:
         voice = "" if rng.random() < _RECORDED_SPEECH else _voice(rng)
@@ -56,41 +53,12 @@ def compose(
     return replace(piece, recording=recording)
 
 
-def _pick(rng: np.random.Generator, options: Sequence[T]) -> T:
-    return options[int(rng.integers(len(options)))]
-
-
 def _voice(rng: np.random.Generator) -> str:
-    return _pick(rng, ("male", "female"))
+    return pick(rng, ("male", "female"))
 
 
 def _bare(seed: int, duration_s: float, kind: str, part: Part) -> Piece:
     return Piece(seed=seed, duration_s=duration_s, parts=(part,), kind=kind)
-
-
-def _solo_style(rng: np.random.Generator, instruments: tuple[str, ...]) -> Style:
-    """A style of no style: one or two instruments, any tempo, any texture they can play."""
-    lead = instruments[0]
-    texture = _pick(rng, ("melody", "arpeggio", "chords", "both")) if INSTRUMENTS[lead].chords else "melody"
-    comp_patterns = {
-        "melody": ("pad",),
-        "arpeggio": ("arp", "alberti", "six"),
-        "chords": ("block", "pad", "eighth", "stab", "half"),
-        "both": ("block", "arp", "pad", "half"),
-    }[texture]
-    comp = instruments[1:] or (() if texture == "melody" else (lead,))
-    return Style(
-        bpm=(50, 180),
-        comp=comp,
-        comp_patterns=comp_patterns if not instruments[1:] else ("arp", "half", "block", "pad", "strum"),
-        lead=(lead,),
-        lead_share=1.0 if texture in ("melody", "both") or instruments[1:] else 0.0,
-        lead_pace=_pick(rng, ("sparse", "mid", "mid", "busy", "run")),
-        meters=(4, 4, 3, 6),
-        minor_share=0.5,
-        velocity=_pick(rng, ((40, 70), (70, 100), (95, 120))),
-        swing=1.0 if rng.random() < 0.1 else 0.0,
-    )
 
 
 def _division(bpm: float, rng: np.random.Generator) -> int:
@@ -110,20 +78,20 @@ class _Composer:
         self, rng: np.random.Generator, seed: int, duration_s: float, kind: str, style: str, song: bool, bpm: float
     ) -> None:
         self.rng, self.seed, self.duration_s, self.kind, self.song = rng, seed, duration_s, kind, song
-        self.style_name = (style or _pick(rng, tuple(STYLE_TABLE))) if kind == "style" else ""
+        self.style_name = (style or pick(rng, tuple(STYLE_TABLE))) if kind == "style" else ""
         if kind == "style":
             self.style = STYLE_TABLE[self.style_name]
         elif kind == "duo":
             chordal = [n for n in LEADS if INSTRUMENTS[n].chords]
-            self.style = _solo_style(rng, (_pick(rng, LEADS), _pick(rng, chordal)))
+            self.style = solo_style(rng, (pick(rng, LEADS), pick(rng, chordal)))
         else:
-            self.style = _solo_style(rng, ("singer" if kind == "voice" else _pick(rng, LEADS),))
+            self.style = solo_style(rng, ("singer" if kind == "voice" else pick(rng, LEADS),))
         s = self.style
         self.bpm = bpm or float(rng.uniform(*s.bpm))
         if not song and kind == "style" and rng.random() < _OTHER_TEMPO:
             self.bpm = float(np.clip(self.bpm * rng.uniform(0.6, 1.6), 48, 190))
         self.division = 0 if song or bpm else _division(self.bpm, rng)
-        self.meter = _pick(rng, s.meters)
+        self.meter = pick(rng, s.meters)
         self.n = 16 if self.meter == 4 else 12
         self.step_s = 60 / self.bpm / (6 if self.meter == 6 else 4)
         mode = "minor" if rng.random() < s.minor_share else "major"
@@ -134,9 +102,9 @@ class _Composer:
         self.velocity = float(rng.uniform(*s.velocity))
         self.staccato = bool(rng.random() < 0.35) and self.style_name not in ("ambient", "choral", "church")
         progressions = PROGRESSIONS[self.scale_name]
-        bar_s, verse = self.n * self.step_s, _pick(rng, progressions)
+        bar_s, verse = self.n * self.step_s, pick(rng, progressions)
         self.bars: list[Bar] = (
-            song_bars(duration_s, bar_s, verse, _pick(rng, progressions), rng)
+            song_bars(duration_s, bar_s, verse, pick(rng, progressions), rng)
             if song
             else loop_bars(duration_s, bar_s, verse)
         )
@@ -165,7 +133,7 @@ class _Composer:
 
     def _program(self, instrument: str) -> int:
         programs = INSTRUMENTS[instrument].programs
-        return _pick(self.rng, programs) if programs else 0
+        return pick(self.rng, programs) if programs else 0
 
     def _part(self, role: str, instrument: str, notes: list[Note], *, volume: int, texture: str = "") -> Part:
         rng = self.rng
@@ -196,22 +164,22 @@ class _Composer:
 
     def _pitched_parts(self) -> list[Part]:
         rng, s = self.rng, self.style
-        comp = _pick(rng, s.comp) if s.comp else ""
-        lead = _pick(rng, s.lead) if rng.random() < s.lead_share else ""
+        comp = pick(rng, s.comp) if s.comp else ""
+        lead = pick(rng, s.lead) if rng.random() < s.lead_share else ""
         if self.kind == "style" and lead and not self.song:
             if rng.random() < s.singer_share:
                 lead = "singer"
             elif rng.random() < 0.22:
-                lead = _pick(rng, LEADS)
-        bass = _pick(rng, s.bass) if s.bass and (self.song or rng.random() < 0.94) else ""
-        pad = _pick(rng, s.pad) if s.pad and rng.random() < max(s.pad_share, self.song) else ""
+                lead = pick(rng, LEADS)
+        bass = pick(rng, s.bass) if s.bass and (self.song or rng.random() < 0.94) else ""
+        pad = pick(rng, s.pad) if s.pad and rng.random() < max(s.pad_share, self.song) else ""
         if self.song and not lead:
-            lead = _pick(rng, s.lead)
+            lead = pick(rng, s.lead)
         parts: list[Part] = []
         if comp:
             parts.append(self._comp(comp, octave=int(rng.choice([0, 0, 0, -12, 12])) if self.kind == "solo" else 0))
         if comp and self.kind == "style" and not self.song and rng.random() < _LAYERED:
-            parts.append(self._comp(_pick(rng, [n for n in LEADS if INSTRUMENTS[n].chords]), octave=0))
+            parts.append(self._comp(pick(rng, [n for n in LEADS if INSTRUMENTS[n].chords]), octave=0))
         if bass:
             parts.append(self._bass(bass))
         if lead:
@@ -219,14 +187,14 @@ class _Composer:
         if pad and pad != comp:
             parts.append(self._pad(pad))
         if s.extras and rng.random() < s.extras_share:
-            parts.append(self._extra(_pick(rng, s.extras)))
+            parts.append(self._extra(pick(rng, s.extras)))
         return parts
 
     def _comp(self, name: str, octave: int) -> Part:
         rng, instrument = self.rng, INSTRUMENTS[name]
-        pattern = _pick(rng, self.style.comp_patterns)
+        pattern = pick(rng, self.style.comp_patterns)
         if self.division > 0 and pattern in _HELD and self.style_name not in _HELD_STYLES and rng.random() < 0.5:
-            pattern = _pick(rng, ("arp", "six", "eighth"))
+            pattern = pick(rng, ("arp", "six", "eighth"))
         centre = int(np.clip(57 + octave, instrument.low + 4, instrument.high - 12)) + self.key
         shorten = 0.5 if self.staccato and pattern not in _SUSTAINED else 1.0
         strum_s = 0.012 if pattern == "strum" or instrument.family in ("guitar", "plucked") else 0.0
@@ -249,7 +217,7 @@ class _Composer:
         return self._part("comp", name, notes, volume=92, texture=texture)
 
     def _bass(self, name: str) -> Part:
-        instrument, pattern = INSTRUMENTS[name], _pick(self.rng, self.style.bass_patterns)
+        instrument, pattern = INSTRUMENTS[name], pick(self.rng, self.style.bass_patterns)
         low = max(instrument.low, 33)
         notes: list[Note] = []
         for bar in self.bars:
@@ -295,7 +263,7 @@ class _Composer:
         return self._part("pad", name, notes, volume=88, texture="sustained")
 
     def _extra(self, name: str) -> Part:
-        steps = _pick(self.rng, ((0, self.n // 2, self.n - 2), (0, 3, 6, 8, 11), (0, 8)))
+        steps = pick(self.rng, ((0, self.n // 2, self.n - 2), (0, 3, 6, 8, 11), (0, 8)))
         notes: list[Note] = []
         for bar in self.bars:
             if "extra" in bar.layers:
@@ -314,13 +282,13 @@ class _Composer:
             return []
         parts = [self._drums(s.groove)]
         if s.percussion and rng.random() < 0.35:
-            parts.append(self._hand_percussion(_pick(rng, s.percussion), parts[0].program))
+            parts.append(self._hand_percussion(pick(rng, s.percussion), parts[0].program))
         return parts
 
     def _drums(self, groove: str) -> Part:
         rng = self.rng
-        kit = _pick(rng, self.style.kits if groove else (*ACOUSTIC_KITS[:5], *ELECTRONIC_KITS))
-        hits = GROOVES[groove or _pick(rng, tuple(GROOVES))]
+        kit = pick(rng, self.style.kits if groove else (*ACOUSTIC_KITS[:5], *ELECTRONIC_KITS))
+        hits = GROOVES[groove or pick(rng, tuple(GROOVES))]
         notes: list[Note] = []
         for bar in self.bars:
             if "drums" not in bar.layers:
@@ -338,7 +306,7 @@ class _Composer:
                     places.append(int(rng.integers(self.n)))  # a ghost note
                 notes += [n for s in places if (n := self._note(bar, s, 0.5, key, accent + 6 * (s % 4 == 0)))]
             if bar.fill and rng.random() < 0.7:
-                toms = [_pick(rng, (38, 45, 47, 50)) for _ in range(4)]
+                toms = [pick(rng, (38, 45, 47, 50)) for _ in range(4)]
                 notes += [n for k, key in enumerate(toms) if (n := self._note(bar, self.n - 4 + k, 0.5, key, 6))]
         return replace(self._drum_part(kit, notes), instrument="drum kit")
 

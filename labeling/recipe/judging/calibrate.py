@@ -7,7 +7,7 @@ more than the clip does; their mean is measured once, on music that no judgement
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from labeling.recipe.judging.recorded import recorded_clips
 __all__ = ["calibrate", "write_scoring"]
 
 
-def calibrate(model: Path, folders: Sequence[Path], hears: Iterable[str]) -> int:
+def calibrate(model: Path, folders: Sequence[Path], hears: Mapping[str, float]) -> int:
     """Embeds two clips of each track and writes the file; returns how many clips."""
     embedder = load_embedder(str(model), device="cpu")
     rate = embedder.card.sample_rate_hz
@@ -28,7 +28,7 @@ def calibrate(model: Path, folders: Sequence[Path], hears: Iterable[str]) -> int
     return len(found)
 
 
-def write_scoring(model: Path, weights_hash: str, clips_BD: NDArray[np.float32], hears: Iterable[str]) -> None:
+def write_scoring(model: Path, weights_hash: str, clips_BD: NDArray[np.float32], hears: Mapping[str, float]) -> None:
     """The file beside the weights; it is no part of their hash, since it moves no embedding.
 
     `min_music` and `min_similarity` (see `Scoring`) are added by hand: `python -m benchmarks.music_score` measures.
@@ -37,6 +37,6 @@ def write_scoring(model: Path, weights_hash: str, clips_BD: NDArray[np.float32],
         "weights_hash": weights_hash,
         "clips": len(clips_BD),
         "offset": [round(float(x), 6) for x in clips_BD.mean(axis=0, dtype=np.float64)],
-        "hears": sorted(hears),
+        "hears": {fact: round(auc, 3) for fact, auc in sorted(hears.items())},
     }
     (model / "scoring.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")

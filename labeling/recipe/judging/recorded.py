@@ -36,9 +36,9 @@ def _decode(file: Path, sample_rate_hz: int) -> NDArray[np.float32]:
     blocks: list[NDArray[np.float32]] = []
     try:
         with av.open(str(file)) as container:
-            resampler = av.AudioResampler("flt", "mono", sample_rate_hz)
+            resampler = av.AudioResampler("fltp", None, sample_rate_hz)
             for frame in container.decode(audio=0):
-                blocks += [out.to_ndarray()[0] for out in resampler.resample(frame)]
+                blocks += [out.to_ndarray().mean(axis=0) for out in resampler.resample(frame)]
                 if frame.time and frame.time > _LONGEST_S:
                     break
     except (av.FFmpegError, IndexError):

@@ -14,8 +14,10 @@ STYLE, INSTRUMENT, USE = (
 UNHEARD, NOTHING = "states what the model does not hear well", "states no fact that the model hears"
 
 
-def reasons(text: str, heard: tuple[str, ...] = FACTS, facts: list[str] | None = None) -> set[str]:
-    column = None if facts is None else pa.chunked_array([pa.array([facts], pa.list_(pa.string()))])
+def reasons(text: str, heard: tuple[str, ...] = FACTS, facts: list[str] | str | None = "those of the text") -> set[str]:
+    if isinstance(facts, str):
+        facts = list(stated_facts(text))
+    column = pa.chunked_array([pa.array([facts], pa.list_(pa.string()))])
     found = reasons_unheard(pa.chunked_array([[text]]), column, heard)
     return {reason for reason, rows in found.items() if rows[0]}
 
@@ -42,6 +44,13 @@ def test_a_fact_that_is_not_heard_bars_its_captions_by_text_and_by_column() -> N
     assert reasons("slow music", deaf, ["tempo:slow", "style:jazz"]) == {UNHEARD}
     assert reasons("whatever it says", FACTS, ["tempo:slow"]) == set()
     assert reasons("slow piano", FACTS, []) == {NOTHING}
+
+
+def test_of_a_caption_whose_facts_nobody_knows_only_styles_and_silence_count() -> None:
+    for text in ("slow piano in the 1980s with an erhu for a road trip", "a warm tune, deep and slow"):
+        assert reasons(text, ("tempo:slow",), None) == set()
+    assert reasons("slow ska", FACTS, None) == {STYLE}
+    assert reasons("a tune", FACTS, None) == {NOTHING}
 
 
 def test_a_third_of_the_bundled_sentences_and_no_style_without_a_fact_is_left() -> None:
