@@ -40,7 +40,8 @@ processor = ClapProcessor.from_pretrained(folder)
 ## What it was trained on
 
 On music that this repository composes (`labeling/recipe/composing/compose.py`) and renders with two soundfonts,
-synthesisers, drum machines, guitar amplifiers, a few recorded drum kits and telephone prompts, and on captions that state what the composer did: {windows:,} windows of ten seconds, {samples:,} samples seen
+synthesisers, drum machines, guitar amplifiers, a few recorded drum kits and telephone prompts, and on captions that
+state what the composer did: {windows:,} windows of ten seconds, {samples:,} samples seen
 ({training}). No recorded music and no
 human caption. It knows {styles} styles, {instruments} lead instruments in {families} families, tempo,
 drums, energy, density, register, moods, textures, voices by formant synthesis, and a few kinds of noise; its tokenizer
