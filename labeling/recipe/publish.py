@@ -73,8 +73,8 @@ to read past.
 The weights are under Apache-2.0, as the project. They were trained on sound made with the soundfonts FluidR3 GM and
 MuseScore General, whose notice follows (parts of the second are in the public domain or CC0). TimGM6mb (GPL-2) was used
 to test, never to train; nothing made with it is here. Some drums are samples of sonic-pi (CC0) and of the Hydrogen kit
-Audiophob (CC0); speech is prompts of Asterisk by Carlo Flora (Italian, segreterietelefoniche.it) and Maxim Topal (Russian,
-ivrvoice.ru), both CC-BY-3.0, cut, resampled and put one after another.
+Audiophob (CC0); speech is prompts of Asterisk by Carlo Flora (Italian, segreterietelefoniche.it) and Maxim Topal
+(Russian, ivrvoice.ru), both CC-BY-3.0, cut, resampled and put one after another.
 
 > Copyright (c) 2000-2002, 2008 Frank Wen; copyright (c) 2008 Toby Smithe; copyright (c) 2014-2017 Michael Cowgill;
 > copyright (c) 2018-2021 S. Christian Collins; temple blocks copyright (c) 2002 Ethan Winer; drumline cymbals
