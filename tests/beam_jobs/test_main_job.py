@@ -233,11 +233,20 @@ def test_a_model_that_brings_numbers_has_its_own_mean_taken_off_and_only_what_it
 ) -> None:
     import json
 
+    import pyarrow as pa
+
     from labeling.embedders.by_name import load_embedder
-    from vocab.store import Vocabulary
+    from vocab.grammar.lexicon import stated_facts
+    from vocab.store import Vocabulary, write_vocabulary
 
     shutil.copytree(finished_crate, tmp_path / "crate")
     crate = Crate.open(tmp_path / "crate")
+    for kind in ("long", "short"):  # the same captions, with what they state
+        known = Vocabulary.load(vocabularies / f"{kind}.parquet")
+        facts = pa.array([list(stated_facts(text)) for text in known.texts.to_pylist()], pa.list_(pa.string()))
+        place = known.table.column_names.index("facts")
+        write_vocabulary(tmp_path / f"{kind}.parquet", known.table.set_column(place, "facts", facts), known.card)
+    vocabularies = tmp_path
     clap = tmp_path / "clap"
     shutil.copytree(crate.embedder_source, clap)
     offset = np.random.default_rng(5).normal(0, 0.1, crate.embedder.dimension)
@@ -249,7 +258,7 @@ def test_a_model_that_brings_numbers_has_its_own_mean_taken_off_and_only_what_it
     settings = {"method": "top", "embedder": str(clap), "k": 6, "note": notes.append}
     run = label(crate, vocabularies, Engine(workers=1), name="heard", **settings)
     clips = pq.read_table([tmp_path / "crate" / crate.clips_part(i) for i in crate.shards]).to_pylist()
-    labels = pq.read_table(sorted((tmp_path / "crate" / "labels" / run).glob("*.parquet"))).to_pylist()
+    labels = pq.read_table(sorted((tmp_path / "crate" / "labels" / run).rglob("*.parquet"))).to_pylist()
     texts = Vocabulary.load(vocabularies / "long.parquet").texts.to_pylist()
     may = [t for t in texts if "piano" in t and not any(w in t for w in ("loud", "soft", "warm", "bright"))]
     assert 6 <= len(may) < len(texts)
