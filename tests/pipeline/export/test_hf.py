@@ -94,6 +94,16 @@ def test_two_workers_and_any_number_of_kills_leave_the_same_bytes(finished_crate
     assert tree(tmp_path / "two") == tree(tmp_path / "one")
 
 
+def test_a_beam_runner_writes_the_same_bytes(finished_crate: Path, tmp_path: Path) -> None:
+    from beam_jobs.engine import Engine
+    from beam_jobs.export import export_crate
+
+    made = export(finished_crate, tmp_path / "lanes")
+    engine = Engine(runner="DirectRunner", workers=2)
+    export_crate(Crate.open(finished_crate), tmp_path / "beam", made.spec, engine=engine)
+    assert tree(tmp_path / "beam") == tree(tmp_path / "lanes")
+
+
 def test_a_rerun_does_what_is_missing_and_nothing_else(finished_crate: Path, tmp_path: Path) -> None:
     export(finished_crate, tmp_path / "hf")
     before, files = tree(tmp_path / "hf"), sorted((tmp_path / "hf" / "data").glob("*.parquet"))
