@@ -21,6 +21,7 @@ QUICK = [
 OTHERS = [
     ("python -m benchmarks.balance CRATE", "entropy of caption use under three draws; a crate of 500 clips or more"),
     ("python -m benchmarks.faults exits", "every command that ends quickly, 50 times: its exit code; half an hour"),
+    ("python -m benchmarks.crates grow|takedown|kills MUSIC", "crates that grow and lose tracks; 60 recorded tracks"),
     ("python -m benchmarks.embedder", "milliseconds a window and a caption"),
     ("python -m benchmarks.bundled_model words", "words that the bundled model knows"),
     ("python -m benchmarks.bundled_model recorded FOLDER", "the bundled model's captions of recorded music"),

@@ -29,6 +29,7 @@ _COMMANDS = (
     "curating.mulamcap",
     "exporting.export",
     "curating.takedown",
+    "curating.merge",
     "captions.vocab",
     "captions.embedder",
     "cascade.models",
