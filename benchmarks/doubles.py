@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.crate.crate import Crate
-from pipeline.curation.doubles import find_doubles, near
+from pipeline.curation.doubles import ERROR, find_doubles, near
 from pipeline.curation.split import described_tracks
 from pipeline.ids import hash_u64
 
@@ -109,7 +109,7 @@ def judge(crate: Crate, made: dict[str, str]) -> dict[str, object]:
     every = find_doubles(crate, error=0.499)
     seconds = time.monotonic() - started
     name = {track: str(known.row["source_key"]) for track, known in described_tracks(crate).items()}
-    one = {key: made.get(key, key) for key in name.values()}
+    one = {key: made.get(key, key).partition("-")[2] for key in name.values()}  # a collection has doubles of its own
     least: dict[tuple[str, str], tuple[float, float]] = {}
     for pair in every.pairs:
         a, b = sorted(name[clip.rpartition("-")[0]] for clip in (pair.clip_a, pair.clip_b))
@@ -119,10 +119,12 @@ def judge(crate: Crate, made: dict[str, str]) -> dict[str, object]:
     doubles = find_doubles(crate)
     group = {name[track]: label for label, (_, members) in doubles.groups.items() for track in members}
     lost = [copy for copy, of in made.items() if copy in one and of in one and group.get(copy, 0) != group.get(of, 1)]
+    own = sum(1 for pair, (e, _) in least.items() if e <= ERROR and not any(n.startswith("copy") for n in pair))
     wrong = [sorted(name[t] for t in m) for _, m in doubles.groups.values() if len({one[name[t]] for t in m}) > 1]
     errors = {way: max((e for p, (e, _) in true.items() if way in str(p)), default=None) for way in WAYS}
     return {
         "tracks": len(name), "copies": sum(copy in one for copy in made), "clips": every.clips,
+        "doubles of the collection's own": own,
         "candidates": every.candidates, "copies not found": lost, "groups of different tracks": wrong,
         "worst error of a copy by way": errors,
         "least errors of different tracks": sorted((e, c, *p) for p, (e, c) in false.items())[:8],

@@ -15,10 +15,10 @@ __all__ = ["finish", "follow_takedown", "take_down_all"]
 
 def finish(crate: Crate, *, report: bool, run: str = "", prove: bool = True) -> None:
     """Manifest, dataset card, proof and page. Raises VerifyFailed where the proof does not hold."""
-    from pipeline.crate.card import write_card
     from pipeline.crate.manifest import write_manifest
     from pipeline.crate.verify import verify_crate
     from pipeline.errors import VerifyFailed
+    from pipeline.publishing.card import write_card
 
     write_manifest(crate)
     write_card(crate)

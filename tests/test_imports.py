@@ -27,7 +27,7 @@ MAY_IMPORT = {
 EXCEPT = {("diffusion", "labeling.embedders.by_name")}
 """The default text encoder is the embedder's text tower."""
 WINGS = {
-    "pipeline": ("audio", "source", "crate", "curation", "export"),
+    "pipeline": ("audio", "source", "crate", "curation", "publishing", "export"),
     "pipeline.export": ("layouts", "indexes"),
     "vocab": ("grammar", "cleaning", "llm"),
     "labeling": ("embedders", "search", "recipe", "report"),

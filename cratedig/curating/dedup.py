@@ -33,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("crate", help="folder of a crate")
     parser.add_argument("--threshold", type=float, metavar="SHARE", help="bits that may differ (default: 0.3)")
-    parser.add_argument("--cosine", type=float, metavar="X", help="embeddings this near are compared (default: 0.9)")
+    parser.add_argument("--cosine", type=float, metavar="X", help="embeddings this near are compared (default: 0.75)")
     parser.add_argument(
         "--keep", default="best", choices=("best", "first"), help="best (default): longest, highest rate, lossless, "
         "least clipped; first: by id",

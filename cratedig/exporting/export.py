@@ -149,7 +149,12 @@ def _add_choice_options(parser: argparse.ArgumentParser) -> None:
         help="a split of the crate, a Parquet or CSV file (track_id, split), or hash:test=.05,valid=.05 (default: "
         "none, all is train)",
     )
-    group.add_argument("--licence-allow", default="", metavar="A,B", help="only these, such as CC0-1.0,CC-BY-4.0")
+    group.add_argument(
+        "--licence-allow",
+        default="",
+        metavar="A,B",
+        help="only these, such as CC0-1.0,CC-BY-4.0; unknown is one, too",
+    )
     group.add_argument("--require-licence", action="store_true", help="leave out clips whose licence is not known")
     group.add_argument("--allow-duplicates", action="store_true", help="keep tracks that cratedig dedup would not")
     group.add_argument("--allow-contaminated", action="store_true", help="keep tracks that are in an evaluation set")
@@ -236,9 +241,11 @@ def _licences(text: str) -> tuple[str, ...]:
 
     found = []
     for given in _listed(text):
-        if not spdx(given):
-            raise BadInput(f"--licence-allow {given!r} is no SPDX identifier; expected such as CC0-1.0,CC-BY-4.0")
-        found.append(spdx(given))
+        if not spdx(given) and given != "unknown":
+            raise BadInput(
+                f"--licence-allow {given!r} is no SPDX identifier; expected such as CC0-1.0,CC-BY-4.0, or unknown"
+            )
+        found.append(spdx(given) or given)
     return tuple(sorted(found))
 
 

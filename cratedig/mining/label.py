@@ -37,9 +37,9 @@ def add_parser(subparsers: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     from beam_jobs.labels import label_crate
     from cratedig.view import JobView
-    from pipeline.crate.card import write_card
     from pipeline.crate.crate import Crate
     from pipeline.crate.manifest import write_manifest
+    from pipeline.publishing.card import write_card
 
     crate = Crate.open(args.crate)
     with engine(args) as work, JobView() as view:

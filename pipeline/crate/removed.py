@@ -73,7 +73,7 @@ def write_removed(storage: Storage, removals: Iterable[Removal]) -> str:
 
 def named_anywhere(storage: Storage, tracks: set[str]) -> list[str]:
     """A sentence for each removed track that a page, card or table beside the shards still names."""
-    names = ["README.md", "stats.json", "manifest.json", "report/index.html"]
+    names = ["README.md", "stats.json", "manifest.json", "report/index.html", "ATTRIBUTION.csv"]
     names += [f"{folder}/{name}" for folder in DERIVED for name in storage.list(folder)]
     said = []
     for name in names if tracks else ():

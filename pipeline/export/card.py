@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pipeline.publishing.hub import hub_fields, licence_rows
 from pipeline.source.licence import forbids_commerce, forbids_derivatives, spdx
 
 if TYPE_CHECKING:
     from pipeline.export.export import Export
 
 __all__ = ["card", "licence_notes"]
-
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
 def card(export: Export, counts: Mapping[str, int], *, usage: str = "", features: str = "") -> str:
@@ -23,9 +22,7 @@ def card(export: Export, counts: Mapping[str, int], *, usage: str = "", features
     spec, clips = export.spec, counts.get("clips", 0)
     splits = named(counts, "split:")
     licences = named(counts, "licence:")
-    lines = ["---", *_license_field(licences), "language: [en]", "task_categories: [text-to-audio]"]
-    lines += ["annotations_creators: [machine-generated]", f"size_categories: ['{_size(clips)}']"]
-    lines += ["tags: [music, audio, captions]"]
+    lines = ["---", *hub_fields(clips, licences)]
     if spec.layout == "hf":
         lines += ["configs:", "- config_name: default", "  data_files:"]
         for split in splits:
@@ -44,8 +41,13 @@ def card(export: Export, counts: Mapping[str, int], *, usage: str = "", features
     if not dropped:
         lines[-2:] = ["Nothing."]
     lines += ["", "## Text", "", "The captions are retrieved by a model and not checked by people.", ""]
-    lines += ["## Licences", "", "| licence | " + unit + " |", "|---|---|"]
-    lines += [f"| {name} | {n} |" for name, n in licences.items()]
+    lines += [
+        "## Licences",
+        "",
+        *licence_rows(licences, unit),
+        "",
+        "ATTRIBUTION.csv has title, artist and licence by track.",
+    ]
     lines += ["", *(f"- {note}" for note in licence_notes(counts)), ""]
     return "\n".join(lines)
 
@@ -72,13 +74,3 @@ def _audio(spec: Any) -> str:
         return " as text without audio"
     kind = "mono" if spec.channels == 1 else "stereo"
     return f", {kind} {spec.codec.upper()} at {spec.rate_hz} Hz"
-
-
-def _license_field(licences: Mapping[str, int]) -> list[str]:
-    if len(licences) == 1 and spdx(next(iter(licences))):
-        return [f"license: {next(iter(licences)).lower()}"]
-    return ["license: other", "license_name: see-table", "license_link: README.md"]
-
-
-def _size(clips: int) -> str:
-    return next((name for below, name in _SIZES if clips < below), "n>1M")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -10,7 +11,6 @@ from typing import Any
 
 from pipeline.errors import CrateMismatch
 from pipeline.export.card import card, named
-from pipeline.export.croissant import croissant
 from pipeline.export.export import Export
 from pipeline.export.indexes.by_name import index_files
 from pipeline.export.indexes.index import Files, Listed
@@ -19,6 +19,9 @@ from pipeline.export.indexes.stable_audio import stable_audio_files
 from pipeline.export.layouts.by_name import usage_of
 from pipeline.export.layouts.folder import rows_name
 from pipeline.export.layouts.hf import dataset_info
+from pipeline.parquet import read_table
+from pipeline.publishing.attribution import ATTRIBUTION, attribution
+from pipeline.publishing.croissant import croissant_json
 
 __all__ = ["finish_export"]
 
@@ -49,7 +52,14 @@ def _beside(export: Export, counts: Mapping[str, int]) -> Files:
     root, features = spec.root or export.storage.url, ""
     if spec.layout == "hf":
         features = dataset_info(spec, int(export.crate["dimension"]), splits, _bytes_by_split(export))
-        yield "croissant.json", [(json.dumps(croissant(export, counts), indent=1, ensure_ascii=False) + "\n").encode()]
+        described = croissant_json(
+            description=f"{counts.get('clips', 0)} music clips with captions that a model retrieved.",
+            licences=named(counts, "licence:"),
+            includes="data/*.parquet",
+            texts=("clip_id", "text", "title", "artist", "album", "licence", "source", "track_id"),
+            numbers=("start_s", "duration_s", "track_duration_s"),
+        )
+        yield "croissant.json", [described]
     elif spec.layout == "wds":
         for name, text in stable_audio_files(spec, root, splits).items():
             yield name, [text.encode()]
@@ -57,7 +67,28 @@ def _beside(export: Export, counts: Mapping[str, int]) -> Files:
         yield from index_files(Listed(spec=spec, rows=lambda: _rows(export), splits=splits, root=root))
     else:
         yield from lp_musiccaps_files(lambda: _caption_rows(export))
+    yield ATTRIBUTION, attribution(_sources(export))
     yield "README.md", [card(export, counts, usage=usage_of(spec), features=features).encode()]
+
+
+def _sources(export: Export) -> Iterator[dict[str, Any]]:
+    """What each example says of its track, as the files hold it: what was redacted is empty there."""
+    layout = export.spec.layout
+    if layout == "folder":
+        yield from _rows(export)
+        return
+    for name in export.data_files():
+        with export.storage.open(name) as file:
+            if layout == "hf":
+                columns = ["track_id", "title", "artist", "album", "licence", "source"]
+                yield from read_table(file, columns).to_pylist()
+            elif layout == "captions":
+                yield from map(json.loads, file)
+            else:
+                with tarfile.open(fileobj=file) as tar:
+                    for member in tar:
+                        if member.name.endswith(".json") and (data := tar.extractfile(member)) is not None:
+                            yield json.loads(data.read())
 
 
 def _bytes_by_split(export: Export) -> Counter[str]:

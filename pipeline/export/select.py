@@ -36,7 +36,7 @@ class Selection:
         if track_id not in self.split_of:
             return "no-split"
         known = spdx(licence)
-        if self.licence_allow and known not in self.licence_allow:
+        if self.licence_allow and (known or "unknown") not in self.licence_allow:
             return "licence" if known else "licence-unknown"
         return "licence-unknown" if self.require_licence and not known else ""
 

@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs.engine import Engine
-from pipeline.crate.card import write_card
 from pipeline.crate.crate import Crate
 from pipeline.crate.growth import pour
 from pipeline.crate.manifest import write_manifest
 from pipeline.crate.verify import verify_crate
 from pipeline.errors import BadInput, CrateMismatch, VocabularyProblem
+from pipeline.publishing.card import write_card
 from pipeline.storage import Storage
 from tests.audio_files import chord, write_audio
 from tests.crates import CONFIG, label, mine_clips, plan_crate, write_captions

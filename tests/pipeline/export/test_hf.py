@@ -236,3 +236,6 @@ def test_what_is_redacted_is_nowhere_in_the_files(tmp_path: Path, music: Path, t
     assert hidden.counts["dropped:no-text"] == 5  # the prompt says both, and there is no other text
     chosen = export(tmp_path / "crate", tmp_path / "by", licence_allow=["CC-BY-4.0"])
     assert chosen.counts["dropped:licence-unknown"] == 3
+    lines = (tmp_path / "open" / "ATTRIBUTION.csv").read_text().splitlines()
+    assert [line.split(",")[1:6] for line in lines[1:]] == [["Zanzibar", "Quetzal", "", "CC-BY-4.0", "CC-BY-4.0"]]
+    assert "Zanzibar" not in (tmp_path / "hidden" / "ATTRIBUTION.csv").read_text()

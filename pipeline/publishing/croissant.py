@@ -1,17 +1,14 @@
-"""croissant.json of an `hf` export (MLCommons Croissant 1.0): what search engines and ML tools read of a dataset."""
+"""croissant.json (MLCommons Croissant 1.0): what search engines and ML tools read of a dataset in Parquet."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from pipeline.export.card import named
 from pipeline.source.licence import spdx
 
-if TYPE_CHECKING:
-    from pipeline.export.export import Export
-
-__all__ = ["croissant"]
+__all__ = ["croissant_json"]
 
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -50,22 +47,23 @@ _CONTEXT: dict[str, Any] = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-_TEXTS = ("clip_id", "text", "title", "artist", "album", "licence", "source", "track_id")
-_NUMBERS = ("start_s", "duration_s", "track_duration_s")
 
 
-def croissant(export: Export, counts: Mapping[str, int]) -> dict[str, Any]:
-    """One record a row: its plain columns. Audio and lists are left to readers of Parquet."""
-    licences = sorted({name for name in named(counts, "licence:") if spdx(name)})
-    fields = [(name, "sc:Text") for name in _TEXTS] + [(name, "sc:Float") for name in _NUMBERS]
-    return {
+def croissant_json(
+    *, description: str, licences: Iterable[str], includes: str, texts: Sequence[str], numbers: Sequence[str]
+) -> bytes:
+    """One record a row of the Parquet files that `includes` (a glob) names: its plain columns, `texts` and `numbers`.
+    Audio and lists are left to readers of Parquet."""
+    known = sorted(filter(spdx, licences))
+    described: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "name": "music-clips",
-        "description": f"{counts.get('clips', 0)} music clips with captions that a model retrieved.",
+        "description": description,
         "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "license": [f"https://spdx.org/licenses/{name}.html" for name in licences] or ["unknown"],
+        "license": [f"https://spdx.org/licenses/{name}.html" for name in known] or ["unknown"],
         "version": "1.0.0",
+        "citeAs": "Music clips with pseudo-captions, mined by cratedig from the tracks that ATTRIBUTION.csv names.",
         "dataCollection": "Clips cut from tracks; captions retrieved from a vocabulary by a joint music-text model.",
         "dataBiases": "Captions say what the model and its vocabulary can say, and nobody has checked them.",
         "distribution": [
@@ -73,7 +71,7 @@ def croissant(export: Export, counts: Mapping[str, int]) -> dict[str, Any]:
                 "@type": "cr:FileObject",
                 "@id": "repo",
                 "name": "repo",
-                "description": "the folder of this export",
+                "description": "the folder that this file lies in",
                 "contentUrl": ".",
                 "encodingFormat": "git+https",
                 "sha256": "https://github.com/mlcommons/croissant/issues/80",
@@ -84,7 +82,7 @@ def croissant(export: Export, counts: Mapping[str, int]) -> dict[str, Any]:
                 "name": "data",
                 "containedIn": {"@id": "repo"},
                 "encodingFormat": "application/x-parquet",
-                "includes": "data/*.parquet",
+                "includes": includes,
             },
         ],
         "recordSet": [
@@ -100,8 +98,10 @@ def croissant(export: Export, counts: Mapping[str, int]) -> dict[str, Any]:
                         "dataType": kind,
                         "source": {"fileSet": {"@id": "data"}, "extract": {"column": name}},
                     }
-                    for name, kind in fields
+                    for kind, names in (("sc:Text", texts), ("sc:Float", numbers))
+                    for name in names
                 ],
             }
         ],
     }
+    return (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode()

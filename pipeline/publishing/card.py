@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from pipeline.crate.crate import LABELS, Crate, label_runs, read_run
+from pipeline.crate.crate import CLIPS, LABELS, Crate, label_runs, read_run
+from pipeline.crate.dataset import iterate_clips
 from pipeline.crate.manifest import shard_counts
 from pipeline.crate.schema import audio_columns
+from pipeline.crate.shards import read_marker
+from pipeline.publishing.attribution import ATTRIBUTION, attribution
+from pipeline.publishing.croissant import croissant_json
+from pipeline.publishing.datasheet import DATASHEET, datasheet
+from pipeline.publishing.hub import hub_fields, licence_class, licence_rows
 
 __all__ = ["write_card"]
 
 
 def write_card(crate: Crate) -> None:
-    """Say what is in the crate, what made it, and how to read it; nothing about where or when."""
+    """README.md: what is in the crate, what made it, how to read it; nothing about where or when. With it
+    ATTRIBUTION.csv, croissant.json, and DATASHEET.md unless there is one: that is for people to fill in.
+    """
     runs = label_runs(crate)
     counts = shard_counts(crate)
     hours = counts["clips"] * crate.config.clip_s / 3600
     levels = ("row:", "track:", "clip:")
     rejects = [f"| {name} | {count} |" for name, count in sorted(counts.items()) if name.startswith(levels)]
     audio = ", ".join(f"`{name}` ({rate / 1000:g} kHz)" for name, rate in audio_columns(crate.config).items())
+    licences: Counter[str] = Counter()
+    with crate.storage.write(ATTRIBUTION) as file:
+        for line in attribution(_sources(crate, licences)):
+            file.write(line)
     lines = [
         "---",
+        *hub_fields(counts["clips"], licences),
+        "pretty_name: Music clips with pseudo-captions",
         "configs:",
         *_config("clips", "clips/**/*.parquet", default=True),
         *(line for run in runs for line in _config(f"labels-{run}", f"{LABELS}/{run}/**/*.parquet")),
         *_config("rejects", "rejects/**/*.parquet"),
-        "tags: [music, audio, captions]",
+        *_dataset_info(crate, licences.total()),
         "---",
         "",
         "# Music clips with pseudo-captions",
@@ -59,13 +75,45 @@ def write_card(crate: Crate) -> None:
         "",
         "## Licence",
         "",
+        *licence_rows(licences, "clips"),
+        "",
+        "ATTRIBUTION.csv has title, artist and licence by track, as given and as SPDX; DATASHEET.md the questions that "
+        "only the makers of this collection can answer.",
+        "",
         "Each clip carries what the input's list, else the file's own tags, say of its track: `title`, `artist`, "
         "`album`, `isrc`, `licence` (empty where nothing was said), and `copyright` in `extra`; `from_list` and "
         "`from_file` name the source.",
         f"Embedder weights: {crate.embedder.licence or 'licence not stated'}.",
         "",
     ]
+    described = croissant_json(
+        description=f"{counts['clips']} music clips of {crate.config.clip_s:g} s with captions that a model retrieved.",
+        licences=licences,
+        includes="clips/*/*.parquet",
+        texts=("clip_id", "track_id", "title", "artist", "album", "licence", "source_key", "source_sha256"),
+        numbers=("start_s", "duration_s", "source_duration_s"),
+    )
+    crate.storage.write_bytes("croissant.json", described)
+    if not crate.storage.exists(DATASHEET):
+        crate.storage.write_bytes(DATASHEET, datasheet().encode())
     crate.storage.write_bytes("README.md", "\n".join(lines).encode())
+
+
+def _sources(crate: Crate, licences: Counter[str]) -> Iterator[dict[str, Any]]:
+    """What each clip says of its track; counts licences as it goes."""
+    for row in iterate_clips(crate, columns=("track_id", "title", "artist", "album", "licence", "source_key")):
+        licences[licence_class(row.clip["licence"] or "")] += 1
+        yield row.clip | {"source": row.clip["source_key"]}
+
+
+def _dataset_info(crate: Crate, clips: int) -> list[str]:
+    """Rows and bytes of the default config; its features stand in the Parquet files themselves."""
+    markers = (read_marker(crate.storage, *crate.at(CLIPS, index)) for index in crate.shards)
+    size = sum(wrote["bytes"] for marker in markers if marker for name, wrote in marker["files"].items()
+               if name.startswith(CLIPS))  # fmt: skip
+    lines = ["dataset_info:", "- config_name: clips", "  splits:", "  - name: train"]
+    lines += [f"    num_bytes: {size}", f"    num_examples: {clips}"]
+    return [*lines, f"  download_size: {size}", f"  dataset_size: {size}"]
 
 
 def _config(name: str, pattern: str, *, default: bool = False) -> list[str]:
