@@ -28,6 +28,7 @@ EXCEPT = {("diffusion", "labeling.embedders.by_name")}
 """The default text encoder is the embedder's text tower."""
 WINGS = {
     "pipeline": ("audio", "source", "crate", "curation", "publishing", "export"),
+    "pipeline.curation": ("likeness",),
     "pipeline.export": ("layouts", "indexes"),
     "vocab": ("grammar", "cleaning", "llm"),
     "labeling": ("embedders", "search", "recipe", "report"),

@@ -12,9 +12,9 @@ from pipeline.audio.decode_guard import DecodeFailure, GuardedDecoder
 from pipeline.audio.pieces import WHOLE
 from pipeline.crate.crate import Crate
 from pipeline.curation.evaluation import Evaluation
-from pipeline.curation.fingerprint import FRAME_S, RATE_HZ, Fingerprint, fingerprint
-from pipeline.curation.heard import HeardIndex
-from pipeline.curation.sound import clip_fingerprints
+from pipeline.curation.likeness.fingerprint import FRAME_S, RATE_HZ, Fingerprint, fingerprint
+from pipeline.curation.likeness.heard import HeardIndex
+from pipeline.curation.likeness.sound import clip_fingerprints
 from pipeline.curation.split import described_tracks
 from pipeline.curation.tables import DECONTAMINATE, write_table
 from pipeline.records import Track

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from pipeline.crate.crate import Crate
 from pipeline.curation.components import tied
-from pipeline.curation.fingerprint import Fingerprint, compare
-from pipeline.curation.sound import clip_fingerprints
+from pipeline.curation.likeness.fingerprint import Fingerprint, compare
+from pipeline.curation.likeness.sound import clip_fingerprints
 from pipeline.curation.tables import GROUPS, PAIRS, write_table
 from pipeline.ids import content_hash
 from pipeline.threads import one_blas_thread

@@ -8,8 +8,8 @@ from cratedig.main import main
 from diffusion.data.crate_data import CrateClips
 from pipeline.crate.crate import Crate
 from pipeline.curation.evaluation import read_evaluation
-from pipeline.curation.fingerprint import fingerprint
-from pipeline.curation.heard import HeardIndex
+from pipeline.curation.likeness.fingerprint import fingerprint
+from pipeline.curation.likeness.heard import HeardIndex
 from pipeline.curation.tables import left_out_tracks
 from tests.pipeline.curation.music import RATE, crate_of, piece
 

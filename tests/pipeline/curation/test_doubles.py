@@ -8,7 +8,7 @@ from cratedig.main import main
 from diffusion.data.crate_data import CrateClips
 from pipeline.crate.crate import Crate
 from pipeline.curation.doubles import find_doubles, near
-from pipeline.curation.fingerprint import compare, fingerprint
+from pipeline.curation.likeness.fingerprint import compare, fingerprint
 from pipeline.curation.tables import groups_of, left_out_tracks
 from tests.pipeline.curation.music import crate_of, piece
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.curation.fingerprint import Fingerprint, Match, compare
+from pipeline.curation.likeness.fingerprint import Fingerprint, Match, compare
 
 __all__ = ["HeardIndex"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.audio.flac import decode_flac, to_int16
 from pipeline.crate.crate import Crate
 from pipeline.crate.schema import audio_columns
-from pipeline.curation.fingerprint import RATE_HZ, Fingerprint, fingerprint
+from pipeline.curation.likeness.fingerprint import RATE_HZ, Fingerprint, fingerprint
 
 __all__ = ["at_rate", "clip_fingerprints"]
 

@@ -1,0 +1,1 @@
+"""Whether two clips are the same sound, whatever was done to it."""
