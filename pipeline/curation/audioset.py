@@ -67,11 +67,16 @@ def named_clip(key: str, segments: Mapping[str, Segment] | Mapping[str, float]) 
         if (known := segments.get(match["id"])) is not None:
             start = match.groupdict().get("start")
             begins = known.start_s if isinstance(known, Segment) else float(known)
-            found[match["id"]] = start is None or float(start) in (begins, begins * 1000)
+            found[match["id"]] = start is None or _is(float(start), begins)
     if len(found) != 1:
         return None
     ((ytid, fits),) = found.items()
     return NamedClip(ytid=ytid, fits=fits)
+
+
+def _is(said: float, begins_s: float) -> bool:
+    """Seconds, which some round to whole ones, or milliseconds."""
+    return abs(said - begins_s) <= 0.5 or abs(said - 1000 * begins_s) <= 1
 
 
 def read_segments(paths: Iterable[str]) -> dict[str, Segment]:

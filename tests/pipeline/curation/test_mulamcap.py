@@ -151,6 +151,14 @@ def test_a_name_that_fits_two_ids_is_no_clip():
     assert named_clip("Yabcdefghij__5.wav", both).ytid == "abcdefghij_"
 
 
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [("_30500", True), ("_30.5-40.5", True), ("_30", True), ("_000030", True), ("_31500_41500", False), ("_33", False)],
+)
+def test_a_start_in_the_name_is_in_seconds_or_milliseconds(name, fits):
+    assert named_clip(f"abcdefghijk{name}.wav", {"abcdefghijk": 30.5}).fits == fits
+
+
 def test_the_papers_labels():
     labels = read_labels("appendix-d", {})
     assert len(labels) == 130
