@@ -98,6 +98,7 @@ def _run(args: argparse.Namespace) -> int:
     from cratedig.view import JobView
     from pipeline.crate.crate import Crate
     from pipeline.crate.rejects import check_reject_share
+    from pipeline.publishing.card import write_card
 
     crate = Crate.open(args.crate)
     crate.require_settled()
@@ -106,6 +107,8 @@ def _run(args: argparse.Namespace) -> int:
     warn_of_embedder(name, args.device)
     with JobView() as view:
         counts = do_clips(crate, name, args.device, engine(args), view, args.max_reject_share)
+    if crate.storage.exists("README.md"):
+        write_card(crate)  # the one that is there names the rows of the crate before it grew
     print(f"{counts['clips']} clips of {counts['tracks']} tracks in {args.crate}; next: cratedig label {args.crate}")
     check_reject_share(counts, args.max_reject_share)
     return 0

@@ -5,9 +5,11 @@ import json
 
 import pytest
 
+from cratedig.main import main
 from pipeline.crate.crate import Crate
 from pipeline.publishing.card import write_card
 from pipeline.publishing.datasheet import DATASHEET
+from tests.audio_files import chord, write_audio
 from tests.diffusion.crates import make_crate
 
 SPELLINGS = {
@@ -75,3 +77,18 @@ def test_croissant_names_the_rows(root):
     first = {name: (root / name).read_bytes() for name in ("croissant.json", "README.md", "ATTRIBUTION.csv")}
     write_card(Crate.open(root))
     assert {name: (root / name).read_bytes() for name in first} == first
+
+
+def test_the_card_follows_clips_that_come_later(tmp_path, tiny_clap):
+    datasets = pytest.importorskip("datasets", reason="needs the datasets library")
+    music, crate = tmp_path / "music", str(tmp_path / "crate")
+    for number in range(2):
+        music.mkdir(exist_ok=True)
+        write_audio(music / f"song{number}.wav", chord(5.0, 44_100, seed=number), 44_100, "wav-s16")
+        plan = ["plan", str(music), "--out", crate, "--embedder", str(tiny_clap), "--clip-seconds", "2"]
+        assert main(plan) == 0
+        assert main(["clips", crate, "--workers", "1", "--max-reject-share", "1"]) == 0
+        if number == 0:
+            write_card(Crate.open(crate))
+    loaded = datasets.load_dataset(crate, split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded.num_rows == 4
