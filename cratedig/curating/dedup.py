@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
         run=_run,
     )
     parser.add_argument("crate", help="folder of a crate")
-    parser.add_argument("--threshold", type=float, metavar="SHARE", help="bits that may differ (default: 0.3)")
+    parser.add_argument("--threshold", type=float, metavar="SHARE", help="bits that may differ (default: 0.22)")
     parser.add_argument("--cosine", type=float, metavar="X", help="embeddings this near are compared (default: 0.75)")
     parser.add_argument(
         "--keep", default="best", choices=("best", "first"), help="best (default): longest, highest rate, lossless, "
