@@ -318,7 +318,7 @@ def test_weak_captions_are_left_out_and_counted(
     crate = Crate.open(tmp_path / "crate")
 
     def scores(run: str) -> list[list[float]]:
-        files = sorted((tmp_path / "crate/labels" / run).glob("*.parquet"))
+        files = sorted((tmp_path / "crate/labels" / run).rglob("*.parquet"))
         return [[label["score"] for label in row["llm_lf"]] for row in pq.read_table(files).to_pylist()]
 
     every = scores("first")
@@ -337,11 +337,11 @@ def test_weak_captions_are_left_out_and_counted(
 def test_clips_that_are_no_music_are_left_out_and_counted(
     finished_crate: Path, music: Path, tmp_path: Path, tiny_clap: Path
 ) -> None:
-    scores = pq.read_table(sorted((finished_crate / "clips").glob("*.parquet")), columns=["music_score"]).column(0)
+    scores = pq.read_table(sorted((finished_crate / "clips").rglob("*.parquet")), columns=["music_score"]).column(0)
     limit = float(np.median(scores.to_numpy()))
     crate = plan_crate(music, tmp_path / "crate", tiny_clap, CONFIG.model_copy(update={"min_music": limit}))
     mine_clips(crate, Engine(workers=1))
-    left = pq.read_table(sorted((tmp_path / "crate/clips").glob("*.parquet"))).column("music_score").to_numpy()
+    left = pq.read_table(sorted((tmp_path / "crate/clips").rglob("*.parquet"))).column("music_score").to_numpy()
     assert sorted(left) == sorted(score for score in scores.to_numpy() if score >= limit)
     proof = verify_crate(crate)
     assert proof.holds
@@ -361,19 +361,19 @@ def test_tags_of_files_are_the_metadata_of_clips(tmp_path: Path, tiny_clap: Path
     tags = {"title": "Tagged", "artist": "Ada", "album": "One", "genre": "Folk", "comment": "secret"}
     write_audio(tmp_path / "music/a.flac", chord(2, rate), rate, "flac", tags=tags)
     write_audio(tmp_path / "music/b.mp3", chord(2, rate), rate, "mp3", tags=tags | {"title": "Two"})
-    (tmp_path / "songs.csv").write_text("path,title,mood\nmusic/a.flac,Listed,calm\nmusic/b.mp3,,\n")
+    (tmp_path / "songs.csv").write_text("path,title,shelf\nmusic/a.flac,Listed,upper\nmusic/b.mp3,,\n")
     crate = plan_crate(tmp_path / "songs.csv", tmp_path / "crate", tiny_clap)
     assert mine_clips(crate, Engine(workers=1)) == 1
     run = label_crate(crate, profile="curated", engine=Engine(workers=1))
     rows = pq.read_table(sorted((tmp_path / "crate" / run.folder).rglob("*.parquet"))).to_pylist()
     assert sorted(row["metadata"] for row in rows) == [["Listed", "Ada", "Folk"], ["Two", "Ada", "Folk"]]
     assert sorted(row["prompt"] for row in rows) == [
-        "Listed; by Ada; Folk; album: One; mood: calm",
+        "Listed; by Ada; Folk; album: One; shelf: upper",
         "Two; by Ada; Folk; album: One",
     ]
     clips = pq.read_table(sorted((tmp_path / "crate/clips").rglob("*.parquet"))).to_pylist()
     found = {clip["source_key"]: clip for clip in clips}
-    assert found["music/a.flac"]["from_list"] == ["mood", "title"]
+    assert found["music/a.flac"]["from_list"] == ["shelf", "title"]
     assert found["music/a.flac"]["from_file"] == ["album", "artist", "comment", "tags", "title"]
     assert found["music/b.mp3"]["extra"] == [{"name": "comment", "value": "secret"}]
 
