@@ -2,8 +2,8 @@
 
 `pyarrow.parquet.read_table` goes through Arrow's dataset scanner, one of whose threads lets go of the Python file at
 some later moment; where the interpreter is ending by then, the process aborts (exit code 134) or hangs
-(apache/arrow 33975, 34314, 50482). `ParquetFile` reads in the thread that asks. tests/test_imports.py keeps the other
-way out.
+(apache/arrow 33975, 34314, 50482). `ParquetFile` without threads reads in the thread that asks. tests/test_imports.py
+keeps the other way out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def read_table(file: IO[bytes] | pa.NativeFile, columns: Sequence[str] | None = 
     found = parquet.schema_arrow.names
     if absent := [name for name in columns or () if name not in found]:
         raise pa.ArrowInvalid(f"no column {', '.join(map(repr, absent))}; it has {', '.join(found) or 'none'}")
-    return parquet.read(columns=None if columns is None else list(columns))
+    return parquet.read(columns=None if columns is None else list(columns), use_threads=False)
 
 
 def read_rows(file: IO[bytes] | pa.NativeFile, column: str, value: Any) -> pa.Table:
@@ -35,7 +35,7 @@ def read_rows(file: IO[bytes] | pa.NativeFile, column: str, value: Any) -> pa.Ta
         for number in range(parquet.metadata.num_row_groups)
         if _may_hold(parquet.metadata.row_group(number), column, value)
     ]
-    table = parquet.read_row_groups(groups) if groups else parquet.schema_arrow.empty_table()
+    table = parquet.read_row_groups(groups, use_threads=False) if groups else parquet.schema_arrow.empty_table()
     return table.filter(pc.equal(table[column], value))
 
 

@@ -91,7 +91,7 @@ def _row(file: pq.ParquetFile, row: int) -> dict[str, Any]:
     while row >= (rows := file.metadata.row_group(group).num_rows):
         row, group = row - rows, group + 1
     names = [*_COLUMNS, *_SOURCE, "audio"]
-    for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=[group], columns=names):
+    for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=[group], columns=names, use_threads=False):
         if row < len(batch):
             found: dict[str, Any] = batch.slice(row, 1).to_pylist()[0]
             return found

@@ -178,7 +178,9 @@ def _count_uses(crate: Crate, run: ReportRun, slot: ReportSlot, candidates: Coun
 def _label_column(crate: Crate, run: ReportRun, slot: ReportSlot, shard: int, fields: Sequence[str]) -> pa.StructArray:
     """Those fields of the shard's labels, one after the other."""
     with crate.storage.open(part_name(*crate.at(run.folder, shard))) as file:
-        table = pq.ParquetFile(file).read(columns=[f"{slot.name}.list.element.{name}" for name in fields])
+        table = pq.ParquetFile(file).read(
+            columns=[f"{slot.name}.list.element.{name}" for name in fields], use_threads=False
+        )
     return table.column(0).combine_chunks().flatten()
 
 

@@ -109,7 +109,7 @@ def read_counts(
     if said["run_hash"] != chosen.hash or (covers is not None and said["covers"] != dict(covers)):
         return None
     wrote = said["files"][chosen.counts_file]
-    table = pq.ParquetFile(read_sealed_file(storage, chosen.counts_file, wrote)).read()
+    table = pq.ParquetFile(read_sealed_file(storage, chosen.counts_file, wrote)).read(use_threads=False)
     rows_U, ids_U, counts_U = (table.column(name).to_numpy() for name in ("row", "caption_id", "count"))
     return CaptionCounts(rows_U=rows_U, ids_U=ids_U, counts_U=counts_U)
 

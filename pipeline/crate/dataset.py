@@ -61,7 +61,7 @@ def shard_rows(
     with crate.storage.open(crate.clips_part(index)) as file:
         parquet = pq.ParquetFile(file)
         for group in range(parquet.num_row_groups):
-            for clip in parquet.read_row_group(group, columns=wanted).to_pylist():
+            for clip in parquet.read_row_group(group, columns=wanted, use_threads=False).to_pylist():
                 yield ClipRow(clip=clip, labels=_matching(crate, clip["clip_id"], labels, found))
     if found is not None and next(found, None) is not None:
         raise CrateMismatch(f"labels {labels!r} shard {index} has more rows than the clips; {_remedy(crate)}")
@@ -74,7 +74,7 @@ def _label_rows(crate: Crate, index: int, labels: str) -> Iterator[dict[str, Any
     with crate.storage.open(name) as file:
         parquet = pq.ParquetFile(file)
         for group in range(parquet.num_row_groups):
-            yield from parquet.read_row_group(group).to_pylist()
+            yield from parquet.read_row_group(group, use_threads=False).to_pylist()
 
 
 def _matching(crate: Crate, clip_id: str, labels: str, found: Iterator[dict[str, Any]] | None) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def _read(crate: Crate) -> tuple[list[str], dict[str, dict[str, Any]], NDArray[n
         with crate.storage.open(crate.clips_part(index)) as file:
             parquet = pq.ParquetFile(file)
             for group in range(parquet.num_row_groups):
-                table = parquet.read_row_group(group, columns=list(_COLUMNS))
+                table = parquet.read_row_group(group, columns=list(_COLUMNS), use_threads=False)
                 flat = table.column("embedding").combine_chunks().flatten().to_numpy(zero_copy_only=False)
                 parts.append(flat.reshape(len(table), -1).astype(np.float32))
                 for row in table.drop_columns(["embedding"]).to_pylist():

@@ -96,7 +96,7 @@ def rewrite_clips(crate: Crate, shard: int, tracks: frozenset[str]) -> None:
             parquet = pq.ParquetFile(raw)
             writer = ShardWriter(target, parquet.schema_arrow, media=audio_columns(crate.config))
             for group in range(parquet.num_row_groups):
-                writer.add(drop_rows(parquet.read_row_group(group), tracks).to_pylist())
+                writer.add(drop_rows(parquet.read_row_group(group, use_threads=False), tracks).to_pylist())
             writer.close()
 
     def write_rejects(target: HashingFile) -> None:

@@ -121,7 +121,7 @@ def table_rows(
             if absent := [column for column in wanted if column not in parquet.schema_arrow.names]:
                 raise KeyError(f"no column {absent[0]!r}")
             groups = range(parquet.metadata.num_row_groups)
-            return _of((parquet.read_row_group(group, columns=wanted) for group in groups), keep)
+            return _of((parquet.read_row_group(group, columns=wanted, use_threads=False) for group in groups), keep)
     except (pa.ArrowException, KeyError, OSError) as error:
         raise BadInput(
             f"{storage.url}/{name} cannot be read as a table with the columns {', '.join(wanted)} "

@@ -46,7 +46,7 @@ def _rows(fs: Any, path: str, name: str, columns: list[str]) -> Iterator[Row]:
     number = 0
     try:
         with fs.open(path, "rb") as file:
-            for batch in pq.ParquetFile(file).iter_batches(batch_size=_BATCH, columns=columns):
+            for batch in pq.ParquetFile(file).iter_batches(batch_size=_BATCH, columns=columns, use_threads=False):
                 for values in batch.to_pylist():
                     number += 1
                     yield Row(number=number, values=values)
@@ -110,7 +110,9 @@ def read_inside(path: str) -> bytes:
         if group == len(ends):
             raise DecodeFailure("missing", f"{file} has {metadata.num_rows} rows, not row {row + 1}", stage="read")
         skip = row - (ends[group - 1] if group else 0)
-        for batch in parquet.iter_batches(batch_size=16, row_groups=[group], columns=[f"{column}.bytes"]):
+        for batch in parquet.iter_batches(
+            batch_size=16, row_groups=[group], columns=[f"{column}.bytes"], use_threads=False
+        ):
             if skip < len(batch):
                 found = batch.column(0)[skip].as_py()
                 return _bytes(found, row)

@@ -33,11 +33,15 @@ def clip_fingerprints(
         with crate.storage.open(crate.clips_part(index)) as file:
             parquet = pq.ParquetFile(file)
             for group in range(parquet.num_row_groups):
-                ids = parquet.read_row_group(group, columns=["clip_id"]).column(0)
+                ids = parquet.read_row_group(group, columns=["clip_id"], use_threads=False).column(0)
                 chosen = np.arange(len(ids)) if wanted is None else np.flatnonzero(pc.is_in(ids, wanted).to_numpy())
                 if not len(chosen):
                     continue
-                audio = parquet.read_row_group(group, columns=[f"{column}.bytes"]).column(0).combine_chunks()
+                audio = (
+                    parquet.read_row_group(group, columns=[f"{column}.bytes"], use_threads=False)
+                    .column(0)
+                    .combine_chunks()
+                )
                 for row in chosen:
                     samples_T, rate = decode_flac(audio.field("bytes")[int(row)].as_py())
                     digest = hashlib.blake2b(to_int16(samples_T).tobytes(), digest_size=16).hexdigest()

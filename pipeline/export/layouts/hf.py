@@ -97,12 +97,12 @@ class Hf:
         for name in files:
             with out.open(name) as file:
                 parquet = pq.ParquetFile(file)
-                if gone.isdisjoint(parquet.read(columns=["track_id"]).column(0).to_pylist()):
+                if gone.isdisjoint(parquet.read(columns=["track_id"], use_threads=False).column(0).to_pylist()):
                     continue
                 with out.write(name) as wrote:
                     writer = self._writer(wrote, spec)
                     for group in range(parquet.metadata.num_row_groups):
-                        rows = parquet.read_row_group(group).to_pylist()
+                        rows = parquet.read_row_group(group, use_threads=False).to_pylist()
                         for row in rows:
                             if row["track_id"] not in gone:
                                 writer.add([row])
@@ -115,7 +115,7 @@ class Hf:
         for name in files:
             split = name.rpartition("/")[2].partition("-")[0]
             with out.open(name) as file:
-                for batch in pq.ParquetFile(file).iter_batches(batch_size=16, columns=columns):
+                for batch in pq.ParquetFile(file).iter_batches(batch_size=16, columns=columns, use_threads=False):
                     for row in batch.to_pylist():
                         yield Row.of(row, split, audio_seconds(row["audio"]["bytes"]))
 
@@ -137,7 +137,9 @@ class Hf:
     def read(self, out: Storage, name: str, limit: int) -> Iterator[tuple[dict[str, Any], bytes]]:
         with out.open(name) as file:
             parquet = pq.ParquetFile(file)
-            for batch in parquet.iter_batches(batch_size=limit, columns=["clip_id", "text", "captions", "audio.bytes"]):
+            for batch in parquet.iter_batches(
+                batch_size=limit, columns=["clip_id", "text", "captions", "audio.bytes"], use_threads=False
+            ):
                 for row in batch.to_pylist()[:limit]:
                     yield (
                         {"id": row["clip_id"], "text": row["text"], "captions": row["captions"]},
