@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.crate.seals import read_sealed, read_sealed_file, sealed_files, write_sealed
 from pipeline.errors import CrateMismatch
+from pipeline.parquet import read_table
 from pipeline.storage import Storage
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def read_counts(
     if said["run_hash"] != chosen.hash or (covers is not None and said["covers"] != dict(covers)):
         return None
     wrote = said["files"][chosen.counts_file]
-    table = pq.ParquetFile(read_sealed_file(storage, chosen.counts_file, wrote)).read(use_threads=False)
+    table = read_table(read_sealed_file(storage, chosen.counts_file, wrote))
     rows_U, ids_U, counts_U = (table.column(name).to_numpy() for name in ("row", "caption_id", "count"))
     return CaptionCounts(rows_U=rows_U, ids_U=ids_U, counts_U=counts_U)
 
