@@ -34,7 +34,7 @@ _HASHED, _CLASSED = 1 << 14, 1 << 12
 _BUCKETS = 8
 """0, 1, 2, 3 and more words of music, and four shares of all words."""
 _F = _HASHED + _CLASSED + _BUCKETS + 1
-THRESHOLD = 0.15
+THRESHOLD = 0.2
 """Probability from which a sentence is kept; low, since a lost caption is dearer than a dull one."""
 
 
