@@ -1,7 +1,7 @@
 """Holding a folder alone: by flock where the file system knows it, else by a lease, a small record that is renewed.
 
 A lease works wherever a record can be created if there is none and replaced if it is still the one that was read: on
-file systems without flock (`FileRecord`), and on object stores by their conditional writes (another `Record`).
+file systems without flock (`FileRecord`), and on object stores by their conditional writes (`ObjectRecord`).
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.errors import BadInput, RunFailed
 from pipeline.process import is_gone, this_process
+from pipeline.remote import TaggedObjects
 
-__all__ = ["FileRecord", "Record", "hold_file", "hold_record"]
+__all__ = ["FileRecord", "ObjectRecord", "Record", "hold_file", "hold_record"]
 
 RENEW_S = 10.0
 STALE_S = 60.0
@@ -208,6 +209,39 @@ class FileRecord:
         finally:
             temporary.unlink(missing_ok=True)
             guard.unlink(missing_ok=True)
+
+
+class ObjectRecord:
+    """A record in an object of a store, by writes on condition: a renewal is one request."""
+
+    def __init__(self, objects: TaggedObjects, path: str, remove: Callable[[str], None]) -> None:
+        self._objects, self._path, self._remove = objects, path, remove
+        self._seen: tuple[bytes, str] | None = None
+        """The content that was last read or written, and its tag."""
+
+    def create(self, new: bytes) -> bool:
+        return self._put(new, "")
+
+    def read(self) -> bytes | None:
+        self._seen = self._objects.get(self._path)
+        return self._seen[0] if self._seen else None
+
+    def replace(self, old: bytes, new: bytes) -> bool:
+        if (self._seen is None or self._seen[0] != old) and self.read() != old:
+            return False
+        assert self._seen is not None
+        return self._put(new, self._seen[1])
+
+    def remove(self, old: bytes) -> None:
+        if self.read() == old:
+            self._remove(self._path)
+
+    def _put(self, new: bytes, tag: str) -> bool:
+        """A write whose answer was lost is sent again by the driver and then refused: it is looked at."""
+        if (tag_now := self._objects.put(self._path, new, tag)) is not None:
+            self._seen = new, tag_now
+            return True
+        return self.read() == new
 
 
 def _now() -> bytes:

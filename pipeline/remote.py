@@ -1,18 +1,32 @@
-"""Which file system a path or URL belongs to, and what is said where its driver is missing."""
+"""Which file system a path or URL belongs to, what is said where its driver is missing, and writes of an object on
+condition."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import quote
 
 import fsspec
+from fsspec.asyn import sync
 
-from pipeline.errors import BadInput
+from pipeline.errors import BadInput, CratedigError
 from pipeline.installation import install_command
 
-__all__ = ["UnknownScheme", "check_scheme", "file_system", "is_local", "is_url"]
+__all__ = [
+    "TaggedObjects",
+    "UnknownScheme",
+    "check_scheme",
+    "file_system",
+    "is_local",
+    "is_url",
+    "store_errors",
+    "tagged_objects",
+]
 
 
 class UnknownScheme(BadInput):
@@ -70,3 +84,106 @@ def is_local(fs: Any) -> bool:
 
 def _line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+class TaggedObjects(Protocol):
+    """Objects of a store that writes one only where it is still what the writer believes it to be."""
+
+    def get(self, path: str) -> tuple[bytes, str] | None:
+        """Content and tag, which changes with every write; None where there is no such object."""
+        ...
+
+    def put(self, path: str, content: bytes, tag: str) -> str | None:
+        """The new tag; None where the object has another tag than `tag`, or, where that is empty, is there at all."""
+        ...
+
+
+def tagged_objects(fs: Any) -> TaggedObjects | None:
+    """Conditional writes on `fs`; None where fsspec has no way to them."""
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    if protocols & {"s3", "s3a"}:
+        return _S3Objects(fs)
+    if protocols & {"gs", "gcs"}:
+        return _GcsObjects(fs)
+    return None
+
+
+class _S3Objects:
+    """By ETag (S3's conditional writes; MinIO, versitygw, R2 and others know them)."""
+
+    _OTHERS = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409", "404")
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+
+    def get(self, path: str) -> tuple[bytes, str] | None:
+        async def read() -> tuple[bytes, str]:
+            bucket, key, _ = self._fs.split_path(path)
+            answer = await self._fs._call_s3("get_object", Bucket=bucket, Key=key)
+            async with answer["Body"] as body:
+                return await body.read(), str(answer["ETag"])
+
+        try:
+            with store_errors(path):
+                return sync(self._fs.loop, read)  # type: ignore[no-any-return]
+        except FileNotFoundError:
+            return None
+
+    def put(self, path: str, content: bytes, tag: str) -> str | None:
+        bucket, key, _ = self._fs.split_path(path)
+        match = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
+        try:
+            with store_errors(path):
+                answer = self._fs.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **match)
+        except FileExistsError:
+            return None
+        except OSError as error:
+            if getattr(error.__cause__, "response", {}).get("Error", {}).get("Code") in self._OTHERS:
+                return None
+            raise
+        return str(answer["ETag"])
+
+
+class _GcsObjects:
+    """By generation."""
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+
+    def get(self, path: str) -> tuple[bytes, str] | None:
+        bucket, key, _ = self._fs.split_path(path)
+        try:
+            with store_errors(path):
+                said = self._fs.call("GET", "b/{}/o/{}", bucket, key, json_out=True)
+                generation = str(said["generation"])
+                _, content = self._fs.call("GET", "b/{}/o/{}", bucket, key, alt="media", generation=generation)
+        except FileNotFoundError:
+            return None
+        return content, generation
+
+    def put(self, path: str, content: bytes, tag: str) -> str | None:
+        bucket, key, _ = self._fs.split_path(path)
+        where = f"{self._fs._location}/upload/storage/v1/b/{quote(bucket, safe='')}/o"
+        asked = {"uploadType": "multipart", "ifGenerationMatch": tag or "0"}
+        head = b"--==0==\r\nContent-Type: application/json\r\n\r\n" + json.dumps({"name": key}).encode()
+        body = head + b"\r\n--==0==\r\nContent-Type: application/octet-stream\r\n\r\n" + content + b"\r\n--==0==--"
+        kind = {"Content-Type": 'multipart/related; boundary="==0=="'}
+        try:
+            with store_errors(path):
+                said = self._fs.call("POST", where, json_out=True, headers=kind, data=body, **asked)
+        except (FileExistsError, FileNotFoundError):
+            return None
+        return str(said["generation"])
+
+
+@contextlib.contextmanager
+def store_errors(path: str) -> Iterator[None]:
+    """What a store's driver raises of its own, as OSError with its first line: that names no credentials."""
+    try:
+        yield
+    except (OSError, CratedigError):
+        raise
+    except Exception as error:
+        if isinstance(error, (TypeError, AttributeError, KeyError, AssertionError)):  # ours
+            raise
+        raise OSError(errno.EIO, f"{type(error).__name__}: {_line(error)}", path) from error

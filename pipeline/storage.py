@@ -6,19 +6,25 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import os
 import posixpath
 import sys
 import uuid
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 from pipeline.errors import BadInput, RunFailed
-from pipeline.locks import hold_file
-from pipeline.remote import file_system, is_local
+from pipeline.locks import FileRecord, ObjectRecord, Record, hold_file, hold_record
+from pipeline.remote import file_system, is_local, tagged_objects
 
 __all__ = ["HashingFile", "Storage"]
+
+_log = logging.getLogger(__name__)
+_held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
+"""URLs of the folders that this thread holds."""
 
 
 class HashingFile:
@@ -165,19 +171,39 @@ class Storage:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder alone while writing into it; local folders only, and gone with the process that holds it.
+        """Hold the folder alone while writing into it; the lock is gone, or not renewed, when its process has ended.
+        Nothing more where the caller holds it already.
 
-        Raises BadInput where another process holds it.
+        Raises BadInput where another process, or thread, holds it. Where the storage has no way to a lock nothing is
+        held, and a warning says so.
         """
-        if not self.is_local or sys.platform == "win32":
+        if self.url in _held.get():
             yield
             return
+        held = contextlib.ExitStack()
         with _explaining(self.path(".lock")):
-            Path(self.root).mkdir(parents=True, exist_ok=True)
-            held = contextlib.ExitStack()
-            held.enter_context(hold_file(Path(self.path(".lock")), self.url))
+            if not self.is_local:
+                if (record := self.record(".lock")) is None:
+                    _log.warning("%s knows no conditional writes: nothing keeps two runs on it apart", self.url)
+                else:
+                    held.enter_context(hold_record(record, self.url))
+            elif sys.platform != "win32":
+                Path(self.root).mkdir(parents=True, exist_ok=True)
+                held.enter_context(hold_file(Path(self.path(".lock")), self.url))
         with held:
-            yield
+            before = _held.set(_held.get() | {self.url})
+            try:
+                yield
+            finally:
+                _held.reset(before)
+
+    def record(self, name: str) -> Record | None:
+        """A small record that several processes agree on (`pipeline.locks`); None where the storage knows none."""
+        if self.is_local:
+            Path(self.path(name)).parent.mkdir(parents=True, exist_ok=True)
+            return FileRecord(Path(self.path(name)))
+        objects = tagged_objects(self.fs)
+        return objects and ObjectRecord(objects, self.path(name), self.fs.rm_file)
 
     def sweep(self, folder: str) -> int:
         """Remove what interrupted writers left in `folder`; returns how many files that were."""

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -117,13 +118,30 @@ def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
         Storage(tmp_path / "file" / "crate").write_bytes("a.bin", b"x")
 
 
-def test_one_writer_at_a_time(tmp_path: Path) -> None:
-    storage = Storage(tmp_path / "crate")
-    other = Storage(tmp_path / "crate").lock()
-    with storage.lock(), pytest.raises(BadInput, match=r"another cratedig is writing into .*/crate; wait for it"):
-        other.__enter__()
-    with Storage(tmp_path / "crate").lock():
-        pass
+def refusal(root: Path) -> str:
+    """What another thread is told that wants to write into `root`; empty where it may."""
+    said: list[str] = []
+
+    def take() -> None:
+        try:
+            with Storage(root).lock():
+                said.append("")
+        except BadInput as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    return said[0]
+
+
+def test_one_writer_at_a_time_who_may_ask_twice(tmp_path: Path) -> None:
+    root = tmp_path / "crate"
+    with Storage(root).lock():
+        with Storage(root).lock():
+            assert f"another cratedig is writing into {root}; wait for it" in refusal(root)
+        assert refusal(root)
+    assert refusal(root) == ""
 
 
 def test_damaged_json_says_which_file(tmp_path: Path) -> None:
