@@ -125,7 +125,7 @@ class _S3Objects:
 
         try:
             with store_errors(path):
-                return sync(self._fs.loop, read)  # type: ignore[no-any-return]
+                return sync(self._fs.loop, read)
         except FileNotFoundError:
             return None
 

@@ -203,7 +203,7 @@ class Storage:
             Path(self.path(name)).parent.mkdir(parents=True, exist_ok=True)
             return FileRecord(Path(self.path(name)))
         objects = tagged_objects(self.fs)
-        return objects and ObjectRecord(objects, self.path(name), self.fs.rm_file)
+        return None if objects is None else ObjectRecord(objects, self.path(name), self.fs.rm_file)
 
     def sweep(self, folder: str) -> int:
         """Remove what interrupted writers left in `folder`; returns how many files that were."""
