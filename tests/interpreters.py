@@ -2,8 +2,8 @@
 
     python -m tests.interpreters wheel    the newest and the oldest other Python: a wheel without constraints, outside
                                           of the repository, mines the bundled music as this Python does
-    python -m tests.interpreters suite    all tests on each Python, and on the oldest with the lowest versions that
-                                          pyproject.toml promises
+    python -m tests.interpreters suite    all tests on each Python with constraints.txt, on the newest without it,
+                                          on the oldest with the lowest versions that pyproject.toml promises
 
 Interpreters are found, on PATH and where pyenv and uv keep theirs; from 3.10 on, newest first.
 """
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,6 +37,7 @@ PROBE = """
 import sys, venv, ensurepip, sysconfig
 print(*sys.version_info[:2], bool(sysconfig.get_config_var("Py_GIL_DISABLED")))
 """
+PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
 EQUAL_LABELS = 0.9
 """Share below which other last bits no longer explain it."""
 
@@ -57,14 +58,11 @@ def find_interpreters() -> dict[tuple[int, int], str]:
 
 
 @contextmanager
-def environment(python: str, *pip: Sequence[str]) -> Iterator[Path]:
-    """The `bin` of a new environment after these calls of `pip install`; it is gone afterwards."""
+def environment(python: str) -> Iterator[Path]:
+    """The `bin` of a new environment; it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="cratedig-python-") as folder:
         run([python, "-m", "venv", f"{folder}/env"])
-        binaries = Path(folder, "env", "bin")
-        for arguments in pip:
-            run([binaries / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments])
-        yield binaries
+        yield Path(folder, "env", "bin")
 
 
 def run(command: Sequence[object], **options: object) -> None:
@@ -102,7 +100,8 @@ def wheels(seconds: float) -> int:
                 print(f"wheel: Python {name} skipped, {seconds:.0f} s are not enough for a second one")
                 continue
             begun = time.monotonic()
-            with environment(others[version], [wheel]) as binaries:
+            with environment(others[version]) as binaries:
+                run([binaries / "python", *PIP, wheel])
                 installed = time.monotonic() - begun
                 there = mine([binaries / "cratedig"], folder / name)
                 ended(there, name)
@@ -125,8 +124,8 @@ def ended(process: subprocess.Popen[str], name: str) -> None:
 
 def compare(here: Path, there: Path) -> list[str]:
     """What differs that may not; what may is printed."""
-    faults = []
     clips, others = rows(here / CLIPS), rows(there / CLIPS)
+    faults = [] if clips else ["the crates hold no clip"]
     for column in ("track_id", "clip_id", "start_s", "duration_s", "source_sha256", "title", "tags"):
         if [row[column] for row in clips] != [row[column] for row in others]:
             faults.append(f"{column} of the clips")
@@ -152,7 +151,7 @@ def compare(here: Path, there: Path) -> list[str]:
 
 def rows(folder: Path) -> list[dict[str, object]]:
     found = []
-    for file in sorted(folder.glob("*.parquet")):
+    for file in sorted(folder.rglob("*.parquet")):
         with file.open("rb") as opened:
             found += read_table(opened).to_pylist()
     return found
@@ -171,29 +170,50 @@ def drawn_captions(crate: Path) -> set[tuple[str, str, int]]:
     }
 
 
-def suites() -> int:
+def suites(lanes: Sequence[str]) -> int:
     """Exit code 1 where a suite failed; each environment is made, used and removed before the next."""
     ends: dict[str, str] = {}
-    interpreters = find_interpreters()
-    constraints = ROOT / "constraints.txt"
-    torch = next(line for line in constraints.read_text().splitlines() if line.startswith("torch=="))
-    for version, python in interpreters.items():
-        name = f"Python {'.'.join(map(str, version))}, constraints.txt"
-        with environment(python, ["-c", constraints, torch], ["-c", constraints, "-e", f"{ROOT}[dev]"]) as binaries:
-            ends[name] = suite(binaries)
-    oldest = list(interpreters)[-1]
-    name = f"Python {'.'.join(map(str, oldest))}, the lowest versions of pyproject.toml"
-    with environment(interpreters[oldest], ["uv"]) as binaries:
-        uv = [binaries / "uv", "pip", "install", "--quiet", "--python", binaries / "python"]
-        run([*uv, "--resolution", "lowest-direct", "-e", f"{ROOT}[train]"])
-        frozen = binaries.parent / "lowest.txt"
-        frozen.write_text(
-            subprocess.check_output([binaries / "python", "-m", "pip", "freeze", "--exclude-editable"], text=True)
-        )
-        run([*uv, "-c", frozen, "-e", f"{ROOT}[dev]"])  # the tests' own tools are as new as they can be beside those
-        ends[name] = suite(binaries)
+    for name, (python, install) in lanes_of(find_interpreters()).items():
+        if not lanes or name in lanes:
+            with environment(python) as binaries:
+                install(binaries)
+                ends[name] = suite(binaries)
+            print(f"{name}: {ends[name]}", flush=True)
+    if not ends:
+        sys.exit(f"no lane of that name; there are: {', '.join(lanes_of(find_interpreters()))}")
     print("\n".join(f"{name}: {end}" for name, end in ends.items()))
     return int(any(end.startswith("failed") for end in ends.values()))
+
+
+def lanes_of(interpreters: Mapping[tuple[int, int], str]) -> dict[str, tuple[str, Callable[[Path], None]]]:
+    """Name -> interpreter, and what is installed: `3.13`, ..., `newest` and `lowest` versions on newest and oldest."""
+    by_name = {".".join(map(str, version)): (file, install_constrained) for version, file in interpreters.items()}
+    newest, *_, oldest = by_name
+    return {**by_name, "newest": (by_name[newest][0], install_newest), "lowest": (by_name[oldest][0], install_lowest)}
+
+
+def install_constrained(binaries: Path) -> None:
+    """What constraints.txt says, torch first (Makefile)."""
+    constraints = ROOT / "constraints.txt"
+    torch = next(line for line in constraints.read_text().splitlines() if line.startswith("torch=="))
+    for what in ([torch], ["-e", f"{ROOT}[dev]"]):
+        run([binaries / "python", *PIP, "-c", constraints, *what])
+
+
+def install_newest(binaries: Path) -> None:
+    run([binaries / "python", *PIP, "-e", f"{ROOT}[dev]"])
+
+
+def install_lowest(binaries: Path) -> None:
+    """The lowest versions that pyproject.toml promises; the tests' own tools as new as they can be beside those."""
+    run([binaries / "python", *PIP, "uv"])
+    uv = [binaries / "uv", "pip", "install", "--quiet", "--python", binaries / "python"]
+    run([*uv, "--resolution", "lowest-direct", "-e", f"{ROOT}[train]"])
+    frozen = binaries.parent / "lowest.txt"
+    frozen.write_text(
+        subprocess.check_output([binaries / "python", "-m", "pip", "freeze", "--exclude-editable"], text=True)
+    )
+    run([*uv, "-c", frozen, "-e", f"{ROOT}[dev]"])
 
 
 def suite(binaries: Path) -> str:
@@ -213,13 +233,14 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, default=1e9, help="wheel: leave out the second Python if it takes longer"
     )
+    parser.add_argument("lanes", nargs="*", metavar="LANE", help="suite: 3.12, newest, lowest, ...; all of them")
     args = parser.parse_args()
     if args.what == "list":
         print("\n".join(f"{'.'.join(map(str, version))}  {file}" for version, file in find_interpreters().items()))
         return 0
     if shutil.disk_usage(tempfile.gettempdir()).free < 10 << 30:
         sys.exit(f"an environment takes 6 GB, {tempfile.gettempdir()} has less than 10 GB left; set TMPDIR")
-    return wheels(args.seconds) if args.what == "wheel" else suites()
+    return wheels(args.seconds) if args.what == "wheel" else suites(args.lanes)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def _values(key: str, shape: tuple[int, ...], seed: int) -> NDArray[np.generic]:
     rng = np.random.RandomState(zlib.crc32(f"{seed} {key}".encode()))
     name = key.rpartition(".")[2]
     if name == "num_batches_tracked":
-        return np.int64(1)  # type: ignore[return-value]
+        return np.asarray(1, np.int64)
     if name == "relative_position_index":
         return _relative_positions(round(shape[0] ** 0.5))
     if name == "position_ids":
