@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,9 @@ def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_crate(tmp_path_factory: pytest.TempPathFactory, music: Path, tiny_clap: Path, vocabularies: Path) -> Path:
+def finished_crate(
+    tmp_path_factory: pytest.TempPathFactory, music: Path, tiny_clap: Path, vocabularies: Path
+) -> Iterator[Path]:
     """Mined and labelled (run `first`) by one worker. Read it; copy it before changing anything."""
     from beam_jobs.engine import Engine
     from tests.crates import label, mine_clips, plan_crate
@@ -62,4 +65,7 @@ def finished_crate(tmp_path_factory: pytest.TempPathFactory, music: Path, tiny_c
     with Engine(workers=1) as engine:
         mine_clips(crate, engine)
         label(crate, vocabularies, engine, name="first")
-    return Path(crate.storage.url)
+    root = Path(crate.storage.url)
+    written = {file: file.stat().st_mtime_ns for file in root.rglob("*")}
+    yield root
+    assert {file: file.stat().st_mtime_ns for file in root.rglob("*")} == written, "a test changed the crate of all"
