@@ -35,6 +35,7 @@ _COMMANDS = (
     "cascade.models",
     "cascade.train",
     "cascade.generate",
+    "evaluating.evaluate",
 )
 """Modules of this package; each has `add_parser`. None of them imports anything heavy when it is imported."""
 

@@ -31,10 +31,10 @@ WINGS = {
     "pipeline.curation": ("likeness",),
     "pipeline.export": ("layouts", "indexes"),
     "vocab": ("grammar", "cleaning", "llm"),
-    "labeling": ("embedders", "search", "recipe", "report"),
+    "labeling": ("embedders", "search", "recipe", "report", "encoders", "evaluation"),
     "labeling.recipe": ("composing", "rendering", "training", "judging"),
     "diffusion": ("model", "process", "data", "generation", "training"),
-    "cratedig": ("mining", "curating", "exporting", "captions", "cascade"),
+    "cratedig": ("mining", "curating", "exporting", "captions", "cascade", "evaluating"),
 }
 """A wing may import those before it, not those after it. Files beside the wings are the ground (imported by all) or the
 roof (importing all); that no file imports in a circle keeps them apart."""

@@ -1,0 +1,1 @@
+"""Commands that judge: sets of audio, labels, models and how they are sampled."""
