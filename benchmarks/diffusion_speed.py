@@ -30,8 +30,8 @@ from diffusion.model.unet import UNet
 from diffusion.process.noise import noise_schedule
 from diffusion.process.sampler import batch_noise, clip_estimate, sample
 from diffusion.process.steps import sampling_times
+from diffusion.training.losses import loss_of
 from diffusion.training.runs import named_run
-from diffusion.training.trainer import loss_of
 
 __all__ = ["main"]
 

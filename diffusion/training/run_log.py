@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -95,8 +96,30 @@ class RunLog:
                 "WANDB_MODE=offline"
             ) from error
 
-    def held_out(self, step: int, losses: dict[str, float]) -> None:
-        self._accelerator.log({f"held_out_loss/{name}": value for name, value in losses.items()}, step=step)
+    def held_out(self, step: int, losses: Mapping[str, float], by_level: Mapping[str, Sequence[float]]) -> None:
+        """Of the model and its average, whole and in tenths of the noise level: a line in held-out.jsonl."""
+        values = {f"held_out_loss/{name}": value for name, value in losses.items()}
+        for name, levels in by_level.items():
+            values |= {f"held_out_loss_by_level/{name}/{i / 10:.1f}": value for i, value in enumerate(levels)}
+        self._accelerator.log(values, step=step)
+        self._line("held-out.jsonl", {"step": step, **losses, "by_level": {k: list(v) for k, v in by_level.items()}})
+
+    def scores(self, step: int, values: Mapping[str, float]) -> None:
+        """What clips generated at this step were found to be worth: a line in scores.jsonl."""
+        self._accelerator.log({f"score/{name}": value for name, value in values.items()}, step=step)
+        self._line("scores.jsonl", {"step": step, **values})
+
+    def _line(self, name: str, value: Mapping[str, Any]) -> None:
+        """One more line, after those of earlier steps: a resumed run says again what it does again."""
+        if not self._main:
+            return
+        path = self._out / name
+        try:
+            temporary = self._out / f".tmp-{name}"
+            temporary.write_text("".join([*_whole_lines(path, int(value["step"])), json.dumps(value) + "\n"]))
+            temporary.replace(path)
+        except OSError as error:
+            raise _unwritable(path, error) from error
 
     def audio(self, name: str, samples: Any, sample_rate_hz: int, step: int) -> None:
         """A demo, to be heard in TensorBoard."""

@@ -24,14 +24,13 @@ from diffusion.data.example import Example
 from diffusion.data.loader import ClipLoader, one_ahead
 from diffusion.data.text_source import TextSource
 from diffusion.model.checkpoint import Checkpoint, save_checkpoint
-from diffusion.model.config import StageConfig, TrainConfig
+from diffusion.model.config import TrainConfig
 from diffusion.model.unet import UNet
-from diffusion.process.augment import add_noise
-from diffusion.process.noise import noise_schedule
+from diffusion.training.losses import SaysNothing, loss_of, losses_by_level
 from diffusion.training.run_log import RunLog
 from pipeline.errors import RunFailed
 
-__all__ = ["Stopped", "Trainer", "loss_of", "step_positions"]
+__all__ = ["Stopped", "Trainer", "step_positions"]
 
 _NAMED_CLIPS = 16
 _PATIENCE = timedelta(hours=2)
@@ -47,26 +46,6 @@ def step_positions(step: int, config: TrainConfig, rank: int, world: int) -> lis
     first = step * config.global_batch
     mine = range(first + (rank - first) % world, first + config.global_batch, world)
     return [list(mine[i : i + config.device_batch]) for i in range(0, len(mine), config.device_batch)]
-
-
-def loss_of(model: Callable[..., Tensor], batch: Batch, config: StageConfig, *, of_noise: bool = False) -> Tensor:
-    """w_t |eps(x_t) - eps|^2, averaged over elements and samples (PAPER eq. 1): 1 for a model that says nothing.
-
-    Of a network that predicts the velocity, the error of that; `of_noise` makes it that of the noise all the same.
-    """
-    schedule = noise_schedule(config.noise)
-    alpha_B, sigma_B = schedule.alpha_sigma(batch.t_B)
-    noisy_BCT = add_noise(batch.clean_BCT, batch.t_B, batch.noise_BCT, schedule)
-    predicted_BCT = model(noisy_BCT, batch.t_B, **batch.conditions)
-    wanted_BCT = batch.noise_BCT
-    if config.predicts == "velocity":
-        wanted_BCT = alpha_B[:, None, None] * batch.noise_BCT - sigma_B[:, None, None] * batch.clean_BCT
-    loss_B = (predicted_BCT.float() - wanted_BCT).square().mean(dim=(1, 2))
-    if of_noise and config.predicts == "velocity":
-        loss_B = loss_B * alpha_B.square()  # noise = sigma x_t + alpha v
-    if config.loss_weight == "sigma2":
-        loss_B = loss_B * sigma_B.square()
-    return loss_B.mean()
 
 
 class Stopped(Exception):
@@ -183,10 +162,10 @@ class Trainer:
         held_out = {
             "model": self.held_out_loss(self.model),
             "ema": self.held_out_loss(self.ema),
-            "start": self.held_out_loss(_SaysNothing()),  # the exit convolution begins at zero
-            "zero": self.held_out_loss(_SaysNothing(), predicts="noise"),
+            "start": self.held_out_loss(SaysNothing()),  # the exit convolution begins at zero
+            "zero": self.held_out_loss(SaysNothing(), predicts="noise"),
         }
-        self.log.held_out(self.step, held_out)
+        self.log.held_out(self.step, held_out, {"model": self.by_level(self.model), "ema": self.by_level(self.ema)})
         if self.accelerator.is_main_process:
             save_checkpoint(
                 self.out / "checkpoints",
@@ -218,6 +197,16 @@ class Trainer:
             total += float(loss_of(model, batch, stage, of_noise=True))
         model.train(training)
         return total / batches
+
+    def by_level(self, model: nn.Module) -> list[float]:
+        """The same over the first of those clips, in tenths of the noise level."""
+        training = model.training
+        model.eval()
+        size = min(self.config.device_batch, 8)
+        batch = self._batch([self.held_out.example(i) for i in range(size)])
+        found = losses_by_level(model, batch, self.stage)
+        model.train(training)
+        return found
 
     def _step(self, batches: Iterator[Batch]) -> tuple[float, float]:
         config = self.config
@@ -285,13 +274,6 @@ class Trainer:
                 "step": torch.tensor(float(self.step), device=parameter.device if fused else "cpu"),
                 **{m: tensors[f"{m}.{name}"].to(parameter.device) for m in ("exp_avg", "exp_avg_sq")},
             }
-
-
-class _SaysNothing(nn.Module):
-    """Zero, whatever it is asked; as a prediction of the noise, what every model has to beat."""
-
-    def forward(self, x_BCT: Tensor, t_B: Tensor, **conditions: Tensor) -> Tensor:
-        return torch.zeros_like(x_BCT)
 
 
 def _average(config: TrainConfig) -> Callable[[Any, Any, Any], None]:

@@ -109,11 +109,11 @@ class PannsEncoder(_Network):
 
     @cached_property
     def log_mel(self) -> LogMel:
-        import librosa
+        from librosa.filters import mel
 
         rate = self.card.sample_rate_hz
         fft, hop, top_hz = PANNS_SHAPES[rate]
-        filters_MK = librosa.filters.mel(sr=rate, n_fft=fft, n_mels=64, fmin=50, fmax=top_hz)
+        filters_MK = mel(sr=rate, n_fft=fft, n_mels=64, fmin=50, fmax=top_hz)
         return LogMel(np.asarray(filters_MK.T, np.float64), fft_size=fft, hop=hop)
 
     def encode(self, clip_T: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -115,13 +115,12 @@ def compare_sets(reference: Side, judged: Side, encoder: EmbedderCard, per: str,
     chance = chance_distance(reference.moments, *sizes) if all(sizes) else None
     distance = frechet_distance(reference.moments, judged.moments)
     a, b = reference.sample, judged.sample
-    lines: dict[str, Extrapolated | None] = {"frechet_inf": None, "frechet_unbiased": None}
+    inf: Extrapolated | None = None
+    unbiased: Extrapolated | None = None
     if b is not None and len(b.vectors_ND) > 4:
         subsets = subset_sizes(len(b.vectors_ND), min(encoder.dimension + 1, len(b.vectors_ND) // 2))
-        lines = {
-            "frechet_inf": extrapolate(reference.moments, b.vectors_ND, subsets),
-            "frechet_unbiased": extrapolate(reference.moments, b.vectors_ND, subsets, replace=False),
-        }
+        inf = extrapolate(reference.moments, b.vectors_ND, subsets)
+        unbiased = extrapolate(reference.moments, b.vectors_ND, subsets, replace=False)
     return Comparison(
         encoder=encoder,
         per=per,
@@ -130,10 +129,11 @@ def compare_sets(reference: Side, judged: Side, encoder: EmbedderCard, per: str,
         vectors=sizes,
         frechet=distance,
         frechet_by_chance=chance,
+        frechet_inf=inf,
+        frechet_unbiased=unbiased,
         kernel=kernel_distance(a.vectors_ND, b.vectors_ND) if a and b else None,
         kad=kad(a.vectors_ND, b.vectors_ND) if a and b else None,
         notes=tuple(_notes(reference, judged, encoder, distance, chance)),
-        **lines,
         **_neighbours(a, b),
     )
 

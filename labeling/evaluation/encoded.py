@@ -200,11 +200,13 @@ class EncodedSet:
         for row in self.rows(vectors=True):
             if row["clip_id"] in wanted:
                 kept[row["clip_id"]] = row
-        clips, vectors, owner = [], [], []
+        clips: list[dict[str, Any]] = []
+        vectors: list[NDArray[np.float32]] = []
+        owner: list[int] = []
         for _, clip in order[:most]:
             row = kept[clip]
             found = row.pop("vectors")
-            if sum(map(len, vectors)) + len(found) > most:
+            if len(owner) + len(found) > most:
                 break
             owner += [len(clips)] * len(found)
             vectors.append(found)

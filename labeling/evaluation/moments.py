@@ -82,7 +82,7 @@ def write_moments(moments: Moments, about: Mapping[str, Any], name: str) -> byte
         "count": np.int64(moments.count),
         "about": np.array(json.dumps(dict(about), sort_keys=True)),
     }
-    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 

@@ -18,9 +18,10 @@ from diffusion.data.loader import ClipLoader, ClipSource
 from diffusion.model.checkpoint import list_checkpoints, read_checkpoint
 from diffusion.model.config import STAGES
 from diffusion.process.noise import noise_schedule
+from diffusion.training.losses import loss_of, losses_by_level
 from diffusion.training.run_log import RunLog, read_losses
 from diffusion.training.train_job import CrateUse, train_stage
-from diffusion.training.trainer import Trainer, loss_of, step_positions
+from diffusion.training.trainer import Trainer, step_positions
 from pipeline.errors import BadInput, RunFailed
 from tests.diffusion.crates import make_crate
 from tests.diffusion.small import small_run, small_stage
@@ -98,11 +99,24 @@ def test_the_true_answer_has_no_loss(predicts, crate):
     assert off == pytest.approx(1.0 if predicts == "noise" else float(alpha.square().mean()), rel=1e-5)
 
 
+def test_an_error_near_the_clean_end_shows_in_that_tenth_alone(crate):
+    stage = small_stage("super-resolution", predicts="noise")
+    clips = CrateClips(crate, audio_needed(stage).rates_hz, text=False)
+    loader = ClipLoader([ClipSource(clips, clips.split(0.0).train)], stage, seed=0, text_drop=0.0)
+    batch = make_batch([loader.example(i) for i in range(4)], stage, None, "cpu")
+
+    def off_below_a_tenth(x, t, **_):
+        return batch.noise_BCT + 2 * (t < 0.1)[:, None, None]
+
+    assert losses_by_level(off_below_a_tenth, batch, stage) == pytest.approx([4] + [0] * 9, abs=1e-6)
+
+
 @pytest.mark.parametrize("stop_at", [3, 6])
 def test_resumed_losses_are_the_uninterrupted_runs_bit_for_bit(stop_at, whole, crate, clap, tmp_path):
     train(small_run("waveform-cascader", clap, total_steps=stop_at), crate, tmp_path)
     train(small_run("waveform-cascader", clap), crate, tmp_path)
     assert read_losses(tmp_path) == read_losses(whole)
+    assert (tmp_path / "held-out.jsonl").read_text() == (whole / "held-out.jsonl").read_text()
     ours, theirs = read_checkpoint(tmp_path), read_checkpoint(whole)
     for name in ("model", "ema", "optimizer"):
         expected = theirs.tensors(name)
