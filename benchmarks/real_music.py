@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.fact_tags import TAGGED_FACTS, fact_scores
 from benchmarks.musicnn_tags import RATE_HZ, TAGS, Musicnn
 from labeling.embedders.by_name import load_embedder
 from labeling.embedders.embedder import Embedder
 from labeling.embedders.scoring import read_scoring
+from labeling.evaluation.tag_facts import TAGGED_FACTS, fact_scores
 from labeling.recipe.judging.recorded import recorded_clips
 from labeling.search.exact import ExactSearch
 from labeling.search.some import SomeCaptions, SomeSearch, heard_rows
@@ -50,7 +50,9 @@ def main() -> int:
     args = parser.parse_args()
     embedder, tagger = load_embedder(args.model, device="cpu"), Musicnn(args.musicnn)
     tracks, clips, tags, tempi = _measure(args.folders, embedder, tagger)
-    score_BF = fact_scores({name: np.stack([t[name] for t in tags]) for name in TAGS})
+    by_tag = {name: dict(zip(TAGS[name], np.stack([t[name] for t in tags]).T, strict=True)) for name in TAGS}
+    facts, score_BF = fact_scores(by_tag)
+    score_BF = score_BF[:, [facts.index(fact) for fact in TAGGED_FACTS]]
     rank_BF = (score_BF.argsort(0).argsort(0) + 0.5) / len(score_BF)
     print(f"{len(clips)} clips of {len(set(tracks))} tracks\n")
     print(

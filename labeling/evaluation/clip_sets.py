@@ -20,14 +20,14 @@ from pipeline.crate.dataset import shard_rows
 from pipeline.crate.schema import audio_columns
 from pipeline.curation.tables import find_split, split_of
 from pipeline.errors import BadInput, DecodeFailure
-from pipeline.ids import clip_id, content_hash
+from pipeline.ids import clip_id, content_hash, hash_u64
 from pipeline.records import EmbedderCard, LeftOut
 from pipeline.remote import file_system, is_local
 from pipeline.source.fetch import fetched
 from pipeline.source.listing import list_input
 from pipeline.source.parquet import INSIDE
 
-__all__ = ["ClipSet", "CrateSet", "FileSet", "LeftOutClip", "SetClip", "open_set", "set_from"]
+__all__ = ["ClipSet", "CrateSet", "FileSet", "LeftOutClip", "SetClip", "chosen_by_hash", "open_set", "set_from"]
 
 _FILES_PER_SHARD = 16
 _ALL = 1_000_000
@@ -95,6 +95,8 @@ class CrateSet(ClipSet):
     crate: Crate
     split: str = ""
     part: str = ""
+    share: float = 1.0
+    """Of the clips, chosen by a hash of their ids."""
     embedder: EmbedderCard | None = None
     _tracks: dict[str, str] = field(default_factory=dict)
 
@@ -107,16 +109,19 @@ class CrateSet(ClipSet):
         if self.split:
             storage, table = find_split(self.crate, self.split)
             side = f"{storage.sha256(table)}/{self.part}"
-        return content_hash([self.crate.shard_hash(shard), self.crate.removed_sha256, side])
+        return content_hash([self.crate.shard_hash(shard), self.crate.removed_sha256, side, self.share])
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": "crate", "root": self.crate.storage.url, "split": self.split, "part": self.part}
+        return {"kind": "crate", "root": self.crate.storage.url, "split": self.split, "part": self.part,
+                "share": self.share}  # fmt: skip
 
     def clips(self, shard: int, rate_hz: int, *, through_hz: int = 0, stored: bool = False) -> Iterator[Any]:
         column = _column(self.crate.config, through_hz or rate_hz)
         names = ["track_id", "source_key", "start_s", "duration_s", "source_sample_rate_hz"]
         for row in shard_rows(self.crate, shard, columns=[*names, "embedding" if stored else column]):
             clip = row.clip
+            if not chosen_by_hash(clip["clip_id"], self.share):
+                continue
             if self.split and self._tracks.get(clip["track_id"]) != self.part:
                 continue
             audio_T = np.zeros(0, np.float32)
@@ -208,7 +213,12 @@ class FileSet(ClipSet):
             yield LeftOutClip(key=file["key"], reason=failure.reason, detail=failure.detail, level="track")
 
 
-def open_set(source: str, *, clip_s: float = 10.0, middle_s: float = 0.0) -> ClipSet:
+def chosen_by_hash(clip: str, share: float) -> bool:
+    """Whether a clip is among the share of all that is looked at; the same clips whoever asks."""
+    return share >= 1 or hash_u64("sampled", clip) < share * 2.0**64
+
+
+def open_set(source: str, *, clip_s: float = 10.0, middle_s: float = 0.0, share: float = 1.0) -> ClipSet:
     """A crate (`CRATE`, or `CRATE#SPLIT/PART` for one side of a split), else audio as `cratedig mine` takes it.
 
     clip_s: into which files are cut; a last piece that is shorter is kept as it is, from half a second on.
@@ -225,7 +235,9 @@ def open_set(source: str, *, clip_s: float = 10.0, middle_s: float = 0.0) -> Cli
             raise BadInput(
                 f"{source!r}: split {split!r} has {', '.join(sorted(set(tracks.values())))}, and no {part!r}"
             )
-        return CrateSet(name=source, crate=crate, split=split, part=part, embedder=crate.embedder, _tracks=tracks)
+        return CrateSet(
+            name=source, crate=crate, split=split, part=part, share=share, embedder=crate.embedder, _tracks=tracks
+        )
     config = ClipsConfig(
         clip_s=clip_s,
         clips_per_track=_ALL,
@@ -244,7 +256,7 @@ def set_from(described: Mapping[str, Any]) -> ClipSet:
     """What `describe` said, opened again."""
     if described["kind"] == "crate":
         split = f"#{described['split']}/{described['part']}" if described["split"] else ""
-        return open_set(described["root"] + split)
+        return open_set(described["root"] + split, share=described["share"])
     return FileSet(
         name=described["name"],
         files=described["files"],

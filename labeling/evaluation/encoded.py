@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +20,13 @@ from labeling.encoders.encoder import Encoder
 from labeling.evaluation.clip_sets import ClipSet, LeftOutClip
 from labeling.evaluation.moments import Moments, read_moments, write_moments
 from pipeline.crate.shards import is_done, part_name, read_marker, write_marker
+from pipeline.errors import IndexMismatch
 from pipeline.ids import content_hash, hash_u64
 from pipeline.parquet import read_table
 from pipeline.records import EmbedderCard, ShardReport
 from pipeline.storage import Storage
 
-__all__ = ["ENCODED", "EncodedSet", "Sampled", "encode_shard", "encoded_folder", "file_name"]
+__all__ = ["ENCODED", "EncodedSet", "Sampled", "encode_shard", "encoded_folder", "file_name", "vectors_of"]
 
 ENCODED = "encoded"
 _FORMAT = 1
@@ -218,3 +219,20 @@ def _vectors(cell: Any) -> NDArray[np.float32]:
     values = cell.values
     flat = values.flatten().to_numpy(zero_copy_only=False)
     return np.asarray(flat, np.float32).reshape(len(values), -1)
+
+
+def vectors_of(encoded: EncodedSet, clip_ids: Sequence[str]) -> NDArray[np.float32]:
+    """(C, D) of those clips in their order, of an encoder with one vector a clip.
+
+    Raises IndexMismatch where one is missing.
+    """
+    wanted = {clip: i for i, clip in enumerate(clip_ids)}
+    found: dict[int, NDArray[np.float32]] = {}
+    for row in encoded.rows(vectors=True):
+        if row["clip_id"] in wanted:
+            found[wanted[row["clip_id"]]] = row["vectors"].mean(axis=0)
+    if len(found) != len(clip_ids):
+        raise IndexMismatch(
+            f"{encoded.storage.url} has {len(found)} of the {len(clip_ids)} judged clips; remove it and run again"
+        )
+    return np.stack([found[i] for i in range(len(clip_ids))])

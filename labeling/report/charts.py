@@ -5,13 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from labeling.report.similarity import Similarity
-
-__all__ = ["Chart", "Series", "Tick", "histogram_chart", "rank_chart"]
+__all__ = ["Chart", "Series", "Tick", "even_ticks", "histogram_chart", "rank_chart"]
 
 WIDTH, HEIGHT = 480, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 26, 40
+
+
+class Histogram(Protocol):
+    """Counts of drawn and shuffled pairs over the same edges, `pairs` of each."""
+
+    @property
+    def pairs(self) -> int: ...
+    @property
+    def edges(self) -> Sequence[float]: ...
+    @property
+    def drawn(self) -> Sequence[int]: ...
+    @property
+    def shuffled(self) -> Sequence[int]: ...
+    @property
+    def drawn_mean(self) -> float: ...
+    @property
+    def shuffled_mean(self) -> float: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +83,7 @@ def rank_chart(curves: Mapping[str, Sequence[tuple[int, int]]]) -> Chart:
     )
 
 
-def histogram_chart(found: Similarity) -> Chart:
+def histogram_chart(found: Histogram) -> Chart:
     """Share of pairs over cosine, drawn and shuffled, as stepped areas."""
     low, high = found.edges[0], found.edges[-1]
     peak = max(max(found.drawn), max(found.shuffled), 1) / found.pairs
@@ -85,7 +101,7 @@ def histogram_chart(found: Similarity) -> Chart:
             points += [(x(found.edges[i]), height), (x(found.edges[i + 1]), height)]
         return _points([*points, (x(high), y(0))])
 
-    shares, cosines = _even_ticks(0, peak * 100, 4), _even_ticks(low, high, 6)
+    shares, cosines = even_ticks(0, peak * 100, 4), even_ticks(low, high, 6)
     digits = max((len(f"{v:g}".partition(".")[2]) for v in cosines), default=0)
     return Chart(
         series=[
@@ -107,7 +123,7 @@ def _log_ticks(last: float) -> list[int]:
             if step * 10**power <= last]  # fmt: skip
 
 
-def _even_ticks(low: float, high: float, about: int) -> list[float]:
+def even_ticks(low: float, high: float, about: int) -> list[float]:
     """Round numbers in [low, high], about so many."""
     rough = max(high - low, 1e-9) / about
     power = 10.0 ** math.floor(math.log10(rough))

@@ -167,8 +167,7 @@ def test_known_corruptions_of_real_music_are_further_the_stronger_they_are(windo
     from labeling.evaluation.moments import Moments
 
     embedder, rate, rng = load_embedder("bundled", device="cpu"), 24_000, np.random.default_rng(0)
-    clean = embedder.embed_audio(windows)
-    judged = windows[::2]
+    clean, judged = embedder.embed_audio(windows[1::2]), windows[::2]
 
     def noise(x: np.ndarray, snr_db: float) -> np.ndarray:
         level = np.sqrt((x**2).mean()) * 10 ** (-snr_db / 20)
@@ -190,13 +189,14 @@ def test_known_corruptions_of_real_music_are_further_the_stronger_they_are(windo
         return np.resize(pieces[rng.permutation(len(pieces))].ravel(), len(x))
 
     ladders = {
-        noise: (40, 20, 0), low_pass: (6_000, 2_000, 500), pitch: (1, 4, 9), tempo: (1.1, 1.6, 3.0),
+        noise: (25, 10, 0), low_pass: (6_000, 2_000, 500), pitch: (1, 4, 9), tempo: (1.1, 1.6, 3.0),
         shuffled: (2.0, 0.25, 0.02),
     }  # fmt: skip
     for change, strengths in ladders.items():
-        sets_of = [embedder.embed_audio(np.stack([change(x, s) for x in judged]).astype(np.float32)) for s in strengths]
-        frechets = [frechet_distance(Moments.of(clean), Moments.of(v)) for v in [clean[::2], *sets_of]]
-        kernels = [kernel_distance(clean, v) for v in [clean[::2], *sets_of]]
+        changed = [judged, *(np.stack([change(x, s) for x in judged]) for s in strengths)]
+        sets_of = [embedder.embed_audio(x.astype(np.float32)) for x in changed]
+        frechets = [frechet_distance(Moments.of(clean), Moments.of(v)) for v in sets_of]
+        kernels = [kernel_distance(clean, v) for v in sets_of]
         print(change.__name__, np.round(frechets, 4), np.round(kernels, 5))
         assert frechets == sorted(frechets), change.__name__
         assert kernels == sorted(kernels), change.__name__

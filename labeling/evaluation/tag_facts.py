@@ -1,17 +1,18 @@
 """Which tags of an independent tagger speak for a fact of the lexicon, and which against it.
 
-F facts, B clips. A fact's score is the mean, over the tagger's two tag sets, of the log odds of its strongest tag; of
-tags that speak against it likewise, taken off. Only the order of clips by it is used.
+F facts, B clips. A fact's score is the log odds of the strongest tag that speaks for it, less that of the strongest
+that speaks against it; of a tagger with several sets of tags each is the mean over the sets that have one. Only the
+order of clips by it is used, so that a tagger's own calibration does not matter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.musicnn_tags import TAGS
+from vocab.grammar.lexicon import stated_facts
 
 __all__ = ["TAGGED_FACTS", "fact_scores"]
 
@@ -107,19 +108,57 @@ def _read() -> dict[str, tuple[str, str]]:
 
 _BY_FACT = _read()
 TAGGED_FACTS: tuple[str, ...] = tuple(_BY_FACT)
+_SETS = ("mtt", "msd")
+"""MagnaTagATune and the Million Song Dataset: whose tags the two columns of the table are."""
 
 
-def fact_scores(tags: Mapping[str, NDArray[np.floating]]) -> NDArray[np.float64]:
-    """(B, F) in the order of TAGGED_FACTS from the (B, 50) activations of each tag set."""
-    columns = [_odds(tags, speaks) - _odds(tags, against) for speaks, against in _BY_FACT.values()]
-    return np.stack(columns, axis=1)
+def fact_scores(
+    tags: Mapping[str, Mapping[str, NDArray[np.floating]]],
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Facts, and (B, F) how much speaks for each, from tag set -> tag -> (B,) activations in [0, 1].
+
+    Facts whose tags are all absent are left out. Of a set that is neither `MTT` nor `MSD` the tags of both columns
+    count, and any other tag whose words name a fact speaks for that.
+    """
+    facts, columns = [], []
+    named = {name: {} if name.lower() in _SETS else _named(found) for name, found in tags.items()}
+    for fact in dict.fromkeys([*TAGGED_FACTS, *(f for by_fact in named.values() for f in by_fact)]):
+        parts: dict[str, list[NDArray[np.float64]]] = {"speaks": [], "against": []}
+        for name, found in tags.items():
+            speaks, against = (_listed(side, name, found) for side in _BY_FACT.get(fact, ("", "")))
+            speaks += [tag for tag in named[name].get(fact, ()) if tag not in speaks and tag not in against]
+            for side, wanted in (("speaks", speaks), ("against", against)):
+                parts[side] += [_odds(found, wanted)] if wanted else []
+        if any(parts.values()):
+            facts.append(fact)
+            columns.append(_mean(parts["speaks"]) - _mean(parts["against"]))
+    return tuple(facts), np.stack(columns, axis=1) if columns else np.zeros((0, 0))
 
 
-def _odds(tags: Mapping[str, NDArray[np.floating]], said: str) -> NDArray[np.float64]:
-    found = []
-    for name, part in zip(TAGS, said.split("/"), strict=False):
-        columns = [TAGS[name].index(tag.strip()) for tag in part.split(",") if tag.strip()]
-        if columns:
-            p = np.asarray(tags[name], dtype=np.float64)[:, columns].max(axis=1)
-            found.append(np.log(p + 1e-6) - np.log1p(1e-6 - p))
-    return np.mean(found, axis=0) if found else np.zeros(len(next(iter(tags.values()))))
+def _named(found: Mapping[str, NDArray[np.floating]]) -> dict[str, list[str]]:
+    """Fact -> tags of a set that the table does not know, and whose words name it."""
+    known = {t.strip() for sides in _BY_FACT.values() for side in sides for t in side.replace("/", ",").split(",")}
+    named: dict[str, list[str]] = {}
+    for tag in found:
+        for fact in stated_facts(tag) if tag not in known else ():
+            named.setdefault(fact, []).append(tag)
+    return named
+
+
+def _listed(side: str, name: str, found: Mapping[str, NDArray[np.floating]]) -> list[str]:
+    columns = side.split("/")
+    if name.lower() in _SETS:
+        at = _SETS.index(name.lower())
+        columns = columns[at : at + 1]
+    wanted = (tag.strip() for column in columns for tag in column.split(","))
+    return [tag for tag in dict.fromkeys(wanted) if tag in found]
+
+
+def _odds(found: Mapping[str, NDArray[np.floating]], tags: Sequence[str]) -> NDArray[np.float64]:
+    p = np.max([np.asarray(found[tag], dtype=np.float64) for tag in tags], axis=0)
+    odds: NDArray[np.float64] = np.log(p + 1e-6) - np.log1p(1e-6 - p)
+    return odds
+
+
+def _mean(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64] | float:
+    return np.mean(parts, axis=0) if parts else 0.0
