@@ -60,8 +60,7 @@ class CandidatesJob:
         return Storage(self.root)
 
     def todo(self) -> list[int]:
-        crate = Crate.open(self.root)
-        return [shard for shard in crate.shards if not self.chosen.done(crate, shard)]
+        return self.chosen.undone(Crate.open(self.root))
 
     def open(self) -> _Worker:
         crate = Crate.open(self.root)

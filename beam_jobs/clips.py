@@ -41,8 +41,7 @@ class ClipsJob:
         return Storage(self.root)
 
     def todo(self) -> list[int]:
-        crate = Crate.open(self.root)
-        return [shard for shard in crate.shards if not crate.clips_done(shard)]
+        return Crate.open(self.root).undone(self.folder)
 
     def open(self) -> _Worker:
         from labeling.embedders.by_name import load_embedder

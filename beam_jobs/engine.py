@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shlex
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING, Literal
 
 from beam_jobs.cpus import usable_cpus
 from beam_jobs.job import ShardJob
+from pipeline.crate.ledger import Ledger, fold
 from pipeline.errors import BadInput, RunFailed
 from pipeline.process import kill_group
-from pipeline.progress import Failure, progress_folder, read_failure, read_heartbeats
+from pipeline.progress import Failure, forget_beats, hear, progress_folder, read_failure, read_heartbeats
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -82,6 +84,8 @@ def run_job(job: ShardJob, engine: Engine, on_tick: OnTick = lambda ended: None)
             finally:
                 on_tick(True)
                 _clear(job)
+            for folder in {job.at(shard)[0] for shard in todo}:
+                fold(storage, folder)
     return len(todo)
 
 
@@ -89,6 +93,9 @@ def _clear(job: ShardJob) -> None:
     """Remove what workers that are gone have left behind."""
     storage = job.storage()
     storage.remove(progress_folder(job.folder))
+    forget_beats(storage, job.folder)
+    if storage.is_object_store:
+        return
     for folder in {job.at(shard)[0] for shard in range(job.shard_count)}:
         storage.sweep(folder)
     if not storage.list(".progress"):
@@ -212,6 +219,7 @@ class _LanePool:
 def _run_lanes(job: ShardJob, engine: Engine, todo: list[int], on_tick: OnTick) -> None:
     queue = deque(todo)
     ledger = _Ledger(job, engine.attempts)
+    heard = _Heard(job)
     lanes: list[_Lane] = []
     next_stall_check = time.monotonic() + 5
     try:
@@ -223,7 +231,7 @@ def _run_lanes(job: ShardJob, engine: Engine, todo: list[int], on_tick: OnTick) 
             lines: dict[Connection, _Lane] = {lane.line: lane for lane in lanes}
             for line in wait(list(lines), timeout=_TICK_S):
                 lane = lines[line]  # type: ignore[index]
-                answer = _answer(lane, queue)
+                answer = _answer(lane, queue, heard)
                 if answer == "idle":
                     lanes.remove(lane)
                     engine._pool.put(lane)
@@ -236,18 +244,42 @@ def _run_lanes(job: ShardJob, engine: Engine, todo: list[int], on_tick: OnTick) 
             if time.monotonic() > next_stall_check:
                 next_stall_check = time.monotonic() + 5
                 _end_stalled(job, engine, lanes)
+            heard.markers.flush()
             on_tick(False)
     finally:
         for lane in lanes:
             lane.end()
+        heard.markers.flush(now=True)
     ledger.close()
 
 
-def _answer(lane: _Lane, queue: deque[int]) -> Literal["working", "idle", "dead"]:
+class _Heard:
+    """What lanes say of their shards, where it does not go through files."""
+
+    def __init__(self, job: ShardJob) -> None:
+        self.storage, self.folder = job.storage(), job.folder
+        self.markers = Ledger(self.storage)
+
+    def take(self, said: bytes) -> bool:
+        """False for what is not about a shard."""
+        what, _, value = said.partition(b" ")
+        if what == b"mark":
+            self.markers.add(*json.loads(value))
+        elif what == b"beat":
+            hear(self.storage, self.folder, json.loads(value))
+        return bool(value)
+
+
+def _answer(lane: _Lane, queue: deque[int], heard: _Heard) -> Literal["working", "idle", "dead"]:
     """Read what the lane says; hand it its next shard, or tell it that there is none."""
     try:
-        if lane.line.recv_bytes() == b"idle":
+        said = lane.line.recv_bytes()
+        if heard.take(said):
+            return "working"
+        if said == b"idle":
             return "idle"
+        if lane.shard is not None:
+            forget_beats(heard.storage, heard.folder, lane.shard)
         lane.shard = None
         if queue:
             lane.give(queue.popleft())

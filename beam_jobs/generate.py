@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.crate.shards import is_done, marker_name, part_name, read_marker, write_marker
+from pipeline.crate.ledger import forget
+from pipeline.crate.shards import marker_name, part_name, read_all, undone, write_marker
 from pipeline.errors import BadInput, CrateMismatch, RunFailed
 from pipeline.ids import content_hash, hash_u64
 from pipeline.parquet import read_table
@@ -58,12 +59,7 @@ class GenerateJob:
         return Storage(self.root)
 
     def todo(self) -> list[int]:
-        storage = self.storage()
-        return [
-            shard
-            for shard in range(self.shard_count)
-            if not is_done(storage, self.folder, shard, self.shard_count, self.run_hash)
-        ]
+        return undone(self.storage(), map(self.at, range(self.shard_count)), lambda shard: self.run_hash)
 
     def requests(self, shard: int, songs: Sequence[Song]) -> list[PromptRequest]:
         """What is asked about songs of a shard."""
@@ -222,8 +218,7 @@ def generation_counts(job: GenerateJob) -> Counter[str]:
     """Of all finished shards: shards, songs, answers, failed, refused, tokens, sentences, and milliseconds of work."""
     storage = job.storage()
     counts = Counter[str]()
-    for shard in range(job.shard_count):
-        marker = read_marker(storage, job.folder, shard, job.shard_count)
+    for marker in read_all(storage, map(job.at, range(job.shard_count))):
         if marker is not None and marker["run_hash"] == job.run_hash:
             counts.update(marker["counts"])
             counts.update({"shards": 1, "milliseconds": int(1000 * marker["seconds"])})
@@ -233,10 +228,13 @@ def generation_counts(job: GenerateJob) -> Counter[str]:
 def _reopen_failed(job: GenerateJob) -> None:
     """Have the songs that failed asked again: their shards count as unfinished."""
     storage = job.storage()
-    for shard in range(job.shard_count):
-        marker = read_marker(storage, job.folder, shard, job.shard_count)
-        if marker is not None and marker["run_hash"] == job.run_hash and marker["counts"].get("failed"):
-            storage.remove(marker_name(job.folder, shard, job.shard_count))
+    markers = read_all(storage, map(job.at, range(job.shard_count)))
+    failed = [
+        marker_name(*job.at(shard))
+        for shard, marker in enumerate(markers)
+        if marker is not None and marker["run_hash"] == job.run_hash and marker["counts"].get("failed")
+    ]
+    forget(storage, failed)
 
 
 def _songs_of(storage: Storage, shard: int, songs_per_shard: int) -> list[Song]:

@@ -26,7 +26,6 @@ from labeling.search.some import unheard
 from labeling.weak import weak_labels
 from pipeline.crate.crate import CANDIDATES, CLIPS, Crate
 from pipeline.crate.plan import place
-from pipeline.crate.shards import read_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
@@ -315,5 +314,4 @@ def _coverage(vocabulary: Vocabulary, embedder: Embedder) -> str:
 
 
 def _clips_in(crate: Crate) -> int:
-    markers = (read_marker(crate.storage, *crate.at(CLIPS, shard)) for shard in crate.shards)
-    return sum(int(marker["rows"]) for marker in markers if marker is not None)
+    return sum(int(marker["rows"]) for marker in crate.markers(CLIPS) if marker is not None)

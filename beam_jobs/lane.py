@@ -7,6 +7,7 @@ dead lane costs the shard it had and no other.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -17,7 +18,9 @@ import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_jobs.job import RunShard, ShardJob
+from pipeline.crate.ledger import markers_to
 from pipeline.process import die_with_parent, keep_freed_memory
+from pipeline.progress import beats_to
 
 __all__ = ["lane_main"]
 
@@ -38,6 +41,12 @@ class _AskDriver(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
             yield shard
 
 
+def _say(what: str, value: object) -> None:
+    """`mark`: a finished shard's marker, `beat`: a sign of life; for storage where each file is a request."""
+    assert _driver is not None, "set before the pipeline starts"
+    _driver.send_bytes(f"{what} {json.dumps(value)}".encode())
+
+
 def lane_main(driver: Connection, parent: int) -> None:
     """Runs in its own process: takes a job, works on it until the driver has no more shards, takes the next job.
 
@@ -49,6 +58,8 @@ def lane_main(driver: Connection, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     logging.disable(logging.CRITICAL)  # Beam logs each failure many times; `record_failure` keeps it once
     _driver = driver
+    markers_to(lambda name, marker: _say("mark", [name, marker]))
+    beats_to(lambda beat: _say("beat", beat))
     try:
         while True:
             job: ShardJob = driver.recv()

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from labeling.search.caption_embeddings import embeddings_name, embeddings_stand, seal_embeddings
-from pipeline.crate.shards import is_done, part_name, write_marker
+from pipeline.crate.shards import part_name, undone, write_marker
 from pipeline.errors import IndexMismatch
 from pipeline.ids import content_hash
 from pipeline.progress import Heartbeat
@@ -80,9 +80,7 @@ class EmbedJob:
         storage = self.storage()
         if embeddings_stand(storage, self.name):
             return []
-        return [
-            k for k in range(self.shard_count) if not is_done(storage, self.folder, k, self.shard_count, self.run_hash)
-        ]
+        return undone(storage, map(self.at, range(self.shard_count)), lambda shard: self.run_hash)
 
     def open(self) -> EmbedWorker:
         return EmbedWorker(self)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import posixpath
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from pipeline.crate.shards import marker_name, read_marker
+from pipeline.crate.ledger import checked, read_markers
+from pipeline.crate.shards import marker_name
 from pipeline.progress import read_heartbeats
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ More = Callable[[Counter[str], float], str]
 
 _PLAIN_EVERY_S = 10.0
 _LIVE_EVERY_S = 0.5
+_REMOTE_EVERY_S = 10.0
 
 
 class JobView:
@@ -61,7 +65,7 @@ class JobView:
         if self._job is None or (time.monotonic() < self._next and not ended):
             return
         self._next = time.monotonic() + (_LIVE_EVERY_S if self._live else _PLAIN_EVERY_S)
-        text = self._state.line()
+        text = self._state.line(ended=ended)
         if self._live:
             self._rewrite(text)
         else:
@@ -100,18 +104,18 @@ class _JobState:
         self.skipped = job.shard_count - self.todo
         self._done: Counter[str] = Counter()
         self._started = time.monotonic()
+        self._folders: dict[str, dict[str, int]] = {}
+        """Folder -> name of a marker that is awaited -> its shard."""
+        for shard in sorted(self._left):
+            name = marker_name(*self._job.at(shard))
+            self._folders.setdefault(posixpath.dirname(name), {})[posixpath.basename(name)] = shard
+        self._looked: dict[str, float] = {}
 
-    def line(self) -> str:
+    def line(self, *, ended: bool = False) -> str:
         """Such as `clips: 12 of 16 shards, 61 clips (8.3/s), 3 rejects, 4 s left`."""
-        places = {shard: self._job.at(shard) for shard in sorted(self._left)}
-        folders = {folder for folder, _, _ in places.values()}
-        finished = {f"{folder}/{name}" for folder in folders for name in self._storage.list(folder, ".done.json")}
-        for shard, place in places.items():
-            marker = read_marker(self._storage, *place) if marker_name(*place) in finished else None
-            if marker is not None:
-                self._left.discard(shard)
-                self._done.update(marker["counts"])
-        working = read_heartbeats(self._storage, self._job.folder).counts
+        signs = read_heartbeats(self._storage, self._job.folder)
+        self._look_for_markers(signs.beats, now=ended)
+        working = signs.counts
         seconds = time.monotonic() - self._started
         known = self._done | working
         unit = next((unit for unit in ("captions", "songs") if unit in known), "clips")
@@ -133,6 +137,41 @@ class _JobState:
         elif not self._left:
             parts.append(f"in {duration(seconds)}")
         return ", ".join(filter(None, [*parts, self._more(self._done, seconds)]))
+
+    def _look_for_markers(self, beats: Iterable[int], *, now: bool) -> None:
+        """Read new markers, in folders that have changed; on an object store, every ten seconds those in work."""
+        in_work = {self._job.at(shard)[0] for shard in beats}
+        for number, (folder, awaited) in enumerate(list(self._folders.items())):
+            if not now and not self._has_changed(folder, number == 0 or folder in in_work):
+                continue
+            if self._storage.is_object_store:
+                markers = read_markers(self._storage, folder)[0]
+            else:
+                names = awaited.keys() & set(self._storage.list(folder, ".done.json"))
+                found = self._storage.read_many([f"{folder}/{name}" for name in sorted(names)])
+                markers = {n: m for n, data in zip(sorted(names), found, strict=True) if (m := checked(data))}
+            for name in awaited.keys() & markers.keys():
+                self._left.discard(awaited.pop(name))
+                self._done.update(markers[name]["counts"])
+            if not awaited:
+                del self._folders[folder]
+
+    def _has_changed(self, folder: str, in_work: bool) -> bool:
+        """Whether it is worth listing a folder again; its time may be as coarse as two of our looks."""
+        now = time.monotonic()
+        if not self._storage.is_local:
+            if not in_work or now - self._looked.get(folder, -_REMOTE_EVERY_S) < _REMOTE_EVERY_S:
+                return False
+            self._looked[folder] = now
+            return True
+        try:
+            changed = Path(self._storage.path(folder)).stat().st_mtime
+        except FileNotFoundError:
+            return False
+        if changed == self._looked.get(folder) and time.time() - changed > 2:
+            return False
+        self._looked[folder] = changed
+        return True
 
 
 def duration(seconds: float) -> str:

@@ -22,7 +22,7 @@ from labeling.search.counts import counts_sha256
 from pipeline.crate.crate import LABELS, RUN_FILE, Crate
 from pipeline.crate.schema import LABEL_TYPE, labels_schema
 from pipeline.crate.seals import read_sealed, write_sealed
-from pipeline.crate.shards import is_done, part_name, write_marker
+from pipeline.crate.shards import part_name, write_marker
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash, hash_u64
 from pipeline.parquet import read_table
@@ -107,12 +107,7 @@ class LabelRun:
 
     def undone(self, crate: Crate) -> list[int]:
         """Shards whose labels are not drawn, or by other counts."""
-        drawn_by = self.drawn_by(crate)
-        return [
-            shard
-            for shard in crate.shards
-            if not is_done(crate.storage, *crate.at(self.folder, shard), crate.made_hash(drawn_by, shard))
-        ]
+        return crate.undone(self.folder, self.drawn_by(crate))
 
     def drawn_by(self, crate: Crate) -> str:
         """Of everything that determines a draw beside the clips: the run, and the counts over the whole crate."""

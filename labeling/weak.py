@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from labeling.label import LabelRun
-from pipeline.crate.crate import Crate
-from pipeline.crate.shards import part_name, read_marker
+from pipeline.crate.crate import CLIPS, Crate
+from pipeline.crate.shards import part_name
 from pipeline.parquet import read_table
 
 __all__ = ["weak_clips", "weak_labels"]
@@ -20,8 +20,8 @@ def weak_clips(crate: Crate, limit: float | None) -> Iterator[str]:
     if limit is None or crate.config.min_music is not None:
         return
     below = total = 0
-    for index in crate.shards:
-        if crate.clips_done(index):
+    for index, marker in enumerate(crate.markers(CLIPS)):
+        if marker is not None:
             with crate.storage.open(crate.clips_part(index)) as file:
                 scores = read_table(file, columns=["music_score"]).column(0).drop_null()
             total += len(scores)
@@ -37,8 +37,8 @@ def weak_labels(crate: Crate, run: LabelRun, limit: float | None) -> Iterator[st
     """What --min-similarity left out of each slot; without it, the share of captions below `limit`, the model's own."""
     for slot in run.profile.slots:
         if run.min_similarity is not None:
-            markers = [read_marker(crate.storage, *crate.at(run.folder, index)) for index in crate.shards]
-            out = sum(m["counts"].get(f"{slot.name}:below-min-similarity", 0) for m in markers if m)
+            counts = (marker["counts"] for marker in crate.markers(run.folder) if marker)
+            out = sum(count.get(f"{slot.name}:below-min-similarity", 0) for count in counts)
             yield f"captions {slot.name}: {out} left out, below --min-similarity {run.min_similarity:g}"
         elif limit is not None:
             below = total = 0

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-__all__ = ["read_rows", "read_table"]
+__all__ = ["read_groups", "read_table"]
 
 
 def read_table(file: IO[bytes] | pa.NativeFile, columns: Sequence[str] | None = None) -> pa.Table:
@@ -27,16 +26,15 @@ def read_table(file: IO[bytes] | pa.NativeFile, columns: Sequence[str] | None = 
     return parquet.read(columns=None if columns is None else list(columns), use_threads=False)
 
 
-def read_rows(file: IO[bytes] | pa.NativeFile, column: str, value: Any) -> pa.Table:
-    """The rows whose `column` is `value`; row groups that cannot hold one, by their statistics, are not read."""
+def read_groups(file: IO[bytes] | pa.NativeFile, column: str, value: Any) -> pa.Table:
+    """The row groups that may hold a row whose `column` is `value`, by their statistics; the others are not read."""
     parquet = pq.ParquetFile(file)
     groups = [
         number
         for number in range(parquet.metadata.num_row_groups)
         if _may_hold(parquet.metadata.row_group(number), column, value)
     ]
-    table = parquet.read_row_groups(groups, use_threads=False) if groups else parquet.schema_arrow.empty_table()
-    return table.filter(pc.equal(table[column], value))
+    return parquet.read_row_groups(groups, use_threads=False) if groups else parquet.schema_arrow.empty_table()
 
 
 def _may_hold(group: pq.RowGroupMetaData, column: str, value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -18,11 +19,13 @@ from pipeline.errors import BadInput, CratedigError
 from pipeline.installation import install_command
 
 __all__ = [
+    "Ranges",
     "TaggedObjects",
     "UnknownScheme",
     "check_scheme",
     "file_system",
     "is_local",
+    "is_object_store",
     "is_url",
     "store_errors",
     "tagged_objects",
@@ -80,6 +83,12 @@ def _explained(text: str, scheme: str) -> Iterator[None]:
 
 def is_local(fs: Any) -> bool:
     return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
+
+
+def is_object_store(fs: Any) -> bool:
+    """Whether a file there appears whole when its writing ends, under its own name, in no folder that must be made."""
+    known = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "oss", "memory"}
+    return bool(known & ({fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)))
 
 
 def _line(error: Exception) -> str:
@@ -187,3 +196,39 @@ def store_errors(path: str) -> Iterator[None]:
         if isinstance(error, (TypeError, AttributeError, KeyError, AssertionError)):  # ours
             raise
         raise OSError(errno.EIO, f"{type(error).__name__}: {_line(error)}", path) from error
+
+
+class Ranges(io.RawIOBase):
+    """An object whose end is known, read piece by piece."""
+
+    def __init__(self, fs: Any, path: str, tail: bytes) -> None:
+        with store_errors(path):
+            self._fs, self._path, self._tail, self._size = fs, path, tail, int(fs.size(path))
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        start, end = self._place, min(self._place + len(buffer), self._size)
+        known = self._size - len(self._tail)
+        if start >= end:
+            return 0
+        if start >= known:
+            data = self._tail[start - known : end - known]
+        else:
+            with store_errors(self._path):
+                data = self._fs.cat_file(self._path, start=start, end=end)
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)

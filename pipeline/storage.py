@@ -5,26 +5,38 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import logging
 import os
 import posixpath
 import sys
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from pipeline.errors import BadInput, RunFailed
 from pipeline.locks import FileRecord, ObjectRecord, Record, hold_file, hold_record
-from pipeline.remote import file_system, is_local, tagged_objects
+from pipeline.remote import Ranges, file_system, is_local, is_object_store, store_errors, tagged_objects
 
-__all__ = ["HashingFile", "Storage"]
+__all__ = ["HashingFile", "Listed", "Storage"]
 
 _log = logging.getLogger(__name__)
+_TAIL = 1 << 20
+_AT_ONCE = 256
 _held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 """URLs of the folders that this thread holds."""
+
+
+class Listed(NamedTuple):
+    """What a listing says of a file."""
+
+    size: int
+    tag: str
+    """Another one whenever the file was written again: its time, ETag or generation."""
 
 
 class HashingFile:
@@ -73,6 +85,8 @@ class Storage:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.fs, self.root = file_system(root)
         self.is_local = is_local(self.fs)
+        self.is_object_store = is_object_store(self.fs)
+        """Files appear whole, under their own name, and cannot be added to; folders need not be made."""
 
     @property
     def url(self) -> str:
@@ -94,12 +108,64 @@ class Storage:
             return []
         return sorted(n for n in (posixpath.basename(p.rstrip("/")) for p in found) if n.endswith(suffix))
 
+    def listed(self, folder: str) -> dict[str, Listed]:
+        """The files in `folder` by name, with what the listing itself says of them: a request for a thousand."""
+        if self.is_local:
+            try:
+                with os.scandir(self.path(folder)) as entries:
+                    stats = [(entry.name, entry.stat()) for entry in entries if not entry.is_dir()]
+            except (FileNotFoundError, NotADirectoryError):
+                return {}
+            return {name: Listed(stat.st_size, str(stat.st_mtime_ns)) for name, stat in stats}
+        try:
+            found = self.fs.ls(self.path(folder), detail=True, refresh=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        tags = ("ETag", "generation", "LastModified", "mtime", "created")
+        return {
+            posixpath.basename(info["name"]): Listed(
+                int(info["size"] or 0), str(next((info[tag] for tag in tags if info.get(tag)), ""))
+            )
+            for info in found
+            if info["type"] == "file"
+        }
+
     def open(self, name: str) -> IO[bytes]:
-        return self.fs.open(self.path(name), "rb")
+        """To read. From an object store the end comes first, with one request: often that is all there is."""
+        path = self.path(name)
+        if self.is_object_store:
+            with store_errors(path):
+                tail = self.fs.cat_file(path, start=-_TAIL)
+            if len(tail) < _TAIL:
+                return io.BytesIO(tail)
+            return io.BufferedReader(Ranges(self.fs, path, tail), 1 << 16)
+        return self.fs.open(path, "rb")
 
     def read_bytes(self, name: str) -> bytes:
-        with self.open(name) as file:
+        path = self.path(name)
+        if self.is_object_store:
+            with store_errors(path):
+                return self.fs.cat_file(path, start=0)
+        with self.fs.open(path, "rb") as file:
             return file.read()
+
+    def read_many(self, names: Sequence[str]) -> Iterator[bytes | None]:
+        """The contents of small files, in their order; None for one that is not there. At once where that helps."""
+        if not self.is_object_store:
+            for name in names:
+                try:
+                    yield self.read_bytes(name)
+                except FileNotFoundError:
+                    yield None
+            return
+        for start in range(0, len(names), _AT_ONCE):
+            paths = [self.path(name) for name in names[start : start + _AT_ONCE]]
+            with store_errors(self.url):
+                found = self.fs.cat_ranges(paths, [0] * len(paths), [None] * len(paths), on_error="return")
+                for data in found:
+                    if isinstance(data, Exception) and not isinstance(data, FileNotFoundError):
+                        raise data
+            yield from (None if isinstance(data, Exception) else bytes(data) for data in found)
 
     def read_json(self, name: str) -> Any:
         try:
@@ -120,8 +186,17 @@ class Storage:
         return digest.hexdigest()
 
     def remove(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), store_errors(self.path(name)):
             self.fs.rm(self.path(name), recursive=True)
+
+    def remove_files(self, names: Sequence[str]) -> None:
+        """Files that may be gone already: a request for a thousand where they are objects."""
+        if not self.is_object_store:
+            for name in names:
+                self.remove(name)
+        elif names:
+            with contextlib.suppress(FileNotFoundError), store_errors(self.url):
+                self.fs.rm([self.path(name) for name in names])
 
     def rename(self, old: str, new: str) -> None:
         """`new` is replaced where it exists; at once where the storage is local."""
@@ -137,10 +212,21 @@ class Storage:
         durable: on the disk, not in its cache, before it takes its name (local files only).
         """
         final = self.path(name)
+        if self.is_object_store:
+            with tempfile.NamedTemporaryFile(prefix="cratedig-") as raw:
+                file = HashingFile(raw, raw.name)
+                yield file
+                with _explaining(raw.name):
+                    raw.flush()
+                self._put(final, raw.name)
+            return
         temporary = posixpath.join(posixpath.dirname(final), f".tmp-{uuid.uuid4().hex}")
         with _explaining(final):
-            self.fs.makedirs(posixpath.dirname(final), exist_ok=True)
-            raw = self.fs.open(temporary, "wb")
+            try:
+                raw = self.fs.open(temporary, "wb")
+            except FileNotFoundError:
+                self.fs.makedirs(posixpath.dirname(final), exist_ok=True)
+                raw = self.fs.open(temporary, "wb")
         try:
             file = HashingFile(raw, final)
             yield file
@@ -160,14 +246,25 @@ class Storage:
                 self.fs.rm(temporary)
             raise
 
-    def write_bytes(self, name: str, data: bytes) -> None:
-        with self.write(name) as file:
+    def _put(self, path: str, content: str | bytes) -> None:
+        """An object at once: the file of that name, or these bytes."""
+        with _explaining(path), store_errors(path):
+            if isinstance(content, str):
+                self.fs.put_file(content, path)
+            else:
+                self.fs.pipe_file(path, content)
+
+    def write_bytes(self, name: str, data: bytes, *, durable: bool = True) -> None:
+        if self.is_object_store:
+            self._put(self.path(name), data)
+            return
+        with self.write(name, durable=durable) as file:
             file.write(data)
 
     def write_json(self, name: str, value: Any, *, durable: bool = True) -> None:
         """Sorted keys and a newline at the end: the same value is the same bytes."""
-        with self.write(name, durable=durable) as file:
-            file.write((json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        self.write_bytes(name, text.encode(), durable=durable)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -207,6 +304,8 @@ class Storage:
 
     def sweep(self, folder: str) -> int:
         """Remove what interrupted writers left in `folder`; returns how many files that were."""
+        if self.is_object_store:
+            return 0
         stale = [n for n in self.list(folder) if n.startswith(".tmp-")]
         for name in stale:
             self.remove(posixpath.join(folder, name))

@@ -15,7 +15,7 @@ from diffusion.data.holdout import part_tracks
 from diffusion.data.text_batch import ClipTexts
 from pipeline.crate.crate import CLIPS, LABELS, Crate, label_runs, read_run
 from pipeline.crate.schema import audio_columns
-from pipeline.crate.shards import part_name, read_marker
+from pipeline.crate.shards import part_name
 from pipeline.errors import BadInput, CrateMismatch
 
 __all__ = ["CrateClips", "Group", "Part", "Rows", "Split"]
@@ -216,8 +216,7 @@ class CrateClips:
         storage = self.crate.storage
         wanted: dict[str, dict[str, Any]] = {}
         for folder in folders:
-            for shard in self.crate.shards:
-                marker = read_marker(storage, *self.crate.at(folder, shard))
+            for shard, marker in enumerate(self.crate.markers(folder)):
                 if marker is None:
                     raise CrateMismatch(
                         f"{self.url}/{part_name(*self.crate.at(folder, shard))} was never finished (no marker); "

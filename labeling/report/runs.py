@@ -9,7 +9,6 @@ from typing import Any
 from labeling.draw import Method
 from labeling.search.candidates import CandidateSet
 from pipeline.crate.crate import LABELS, Crate, label_runs, read_run
-from pipeline.crate.shards import is_done
 from pipeline.errors import BadInput, CrateMismatch
 
 __all__ = ["ReportRun", "ReportSlot", "choose_run"]
@@ -68,11 +67,7 @@ def choose_run(crate: Crate, name: str = "") -> ReportRun | None:
 
 
 def _unfinished(crate: Crate, run: ReportRun) -> list[int]:
-    return [
-        shard
-        for shard in crate.shards
-        if not is_done(crate.storage, *crate.at(run.folder, shard), crate.made_hash(run.drawn_by, shard))
-    ]
+    return crate.undone(run.folder, run.drawn_by)
 
 
 def _written_at(crate: Crate, run: ReportRun) -> float:

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from pipeline.crate.crate import CLIPS, Crate
 from pipeline.crate.left_out import read_row_rejects
-from pipeline.crate.shards import read_marker
 from pipeline.crate.verify import Proof
 from pipeline.parquet import read_table
 
@@ -87,7 +86,7 @@ def count_totals(crate: Crate, proof: Proof | None = None) -> Totals:
     seconds, contents, music = 0.0, [], [np.zeros(0, np.float32)]
     for row in read_row_rejects(crate.storage):
         _add(row, totals, reasons)
-    for index in crate.shards:
+    for index, marker in enumerate(crate.markers(CLIPS)):
         with crate.storage.open(crate.clips_part(index)) as file:
             clips = read_table(file, columns=["track_id", "duration_s", "source_sha256", "music_score"])
         with crate.storage.open(crate.rejects_part(index)) as file:
@@ -102,7 +101,6 @@ def count_totals(crate: Crate, proof: Proof | None = None) -> Totals:
         seconds += pc.sum(clips.column("duration_s")).as_py() or 0.0
         for row in rejects:
             _add(row, totals, reasons)
-        marker = read_marker(crate.storage, *crate.at(CLIPS, index))
         totals.bytes += sum(wrote["bytes"] for wrote in marker["files"].values()) if marker else 0
     every = np.concatenate(contents) if contents else np.zeros(0, np.uint64)
     totals.same_content = len(every) - len(np.unique(every))

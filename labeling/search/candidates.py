@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from labeling.search.exact import CaptionSearch
 from pipeline.crate.crate import CANDIDATES, SET_FILE, Crate
+from pipeline.crate.ledger import forget
 from pipeline.crate.seals import read_sealed, write_sealed
-from pipeline.crate.shards import is_done, marker_name, part_name, write_marker
+from pipeline.crate.shards import marker_name, part_name, write_marker
 from pipeline.ids import content_hash, hash_u64
 from pipeline.parquet import read_table
 from pipeline.progress import Heartbeat
@@ -74,8 +75,9 @@ class CandidateSet:
     def mean_file(self) -> str:
         return f"{self.folder}/mean-embedding.json"
 
-    def done(self, crate: Crate, shard: int) -> bool:
-        return is_done(crate.storage, *crate.at(self.folder, shard), crate.made_hash(self.hash, shard))
+    def undone(self, crate: Crate) -> list[int]:
+        """Shards that are not searched."""
+        return crate.undone(self.folder, self.hash)
 
 
 def read_embeddings(crate: Crate, shard: int) -> tuple[pa.ChunkedArray, NDArray[np.float32]]:
@@ -133,8 +135,7 @@ def write_mean(crate: Crate, chosen: CandidateSet, mean: NDArray[np.float32]) ->
     if storage.exists(chosen.mean_file) and read_sealed(storage, chosen.mean_file)["mean"] == mean_D:
         return
     storage.remove(chosen.set_file)
-    for shard in crate.shards:
-        storage.remove(marker_name(*crate.at(chosen.folder, shard)))
+    forget(storage, (marker_name(*crate.at(chosen.folder, shard)) for shard in crate.shards))
     write_sealed(storage, chosen.mean_file, {"mean": mean_D})
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import bisect
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
 
 from pipeline.config import FORMAT_VERSION, ClipsConfig
-from pipeline.crate.plan import PLAN, Pour, place, read_shard
+from pipeline.crate.ledger import forget
+from pipeline.crate.plan import PLAN, Pour, place, pour_name, read_shard
 from pipeline.crate.removed import JOURNAL
 from pipeline.crate.seals import read_sealed, write_sealed
-from pipeline.crate.shards import is_done, marker_name, part_name, read_marker
+from pipeline.crate.shards import Place, is_done, marker_name, part_name, read_all, undone
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash
 from pipeline.installation import deciding_versions
@@ -50,7 +52,7 @@ class Crate:
     removed_sha256: str = ""
     """Of removed.parquet."""
 
-    @property
+    @cached_property
     def base_hash(self) -> str:
         """Of the settings and the embedder: crates that have it in common can be joined."""
         return content_hash(
@@ -64,7 +66,7 @@ class Crate:
 
     def shard_hash(self, shard: int) -> str:
         """Of everything that determines the bytes of a shard's clips, but what was taken down: stands in its marker."""
-        return content_hash([self.base_hash, self.pours[self.pour_of(shard)].hash])
+        return self._shard_hashes[self.pour_of(shard)]
 
     def made_hash(self, maker: str, shard: int) -> str:
         """Of a shard that `maker` (a hash) makes of a shard's clips."""
@@ -75,7 +77,7 @@ class Crate:
         """Planned in all pours."""
         return sum(pour.tracks for pour in self.pours)
 
-    @property
+    @cached_property
     def pour_shards(self) -> tuple[int, ...]:
         return tuple(pour.shards for pour in self.pours)
 
@@ -88,9 +90,17 @@ class Crate:
         """The state of the crate that counts and labels are made of: of all pours, less what was taken down."""
         return {"pours": len(self.pours), "removed": self.removed}
 
+    @cached_property
+    def _ends(self) -> list[int]:
+        return list(itertools.accumulate(self.pour_shards))
+
+    @cached_property
+    def _shard_hashes(self) -> list[str]:
+        return [content_hash([self.base_hash, pour.hash]) for pour in self.pours]
+
     def pour_of(self, shard: int) -> int:
         """Number of the pour that a shard belongs to."""
-        return bisect.bisect_right(list(itertools.accumulate(self.pour_shards)), shard)
+        return bisect.bisect_right(self._ends, shard)
 
     def at(self, folder: str, shard: int) -> tuple[str, int, int]:
         """Where a shard lies below `folder` (clips, rejects, a label run, a set of candidates), as
@@ -100,7 +110,8 @@ class Crate:
     def plan(self, shard: int) -> ShardPlan:
         """The tracks of a shard."""
         _, index, count = self.at("", shard)
-        return read_shard(self.storage, self.pour_of(shard), index, count)
+        number = self.pour_of(shard)
+        return read_shard(self.storage, number, index, count, sha256=self.pours[number].sha256)
 
     def clips_part(self, index: int) -> str:
         return part_name(*self.at(CLIPS, index))
@@ -111,6 +122,22 @@ class Crate:
     def clips_done(self, index: int) -> bool:
         return is_done(self.storage, *self.at(CLIPS, index), self.shard_hash(index))
 
+    def markers(self, folder: str, *, copies: bool = True) -> Iterator[dict[str, Any] | None]:
+        """Of every shard below `folder`, in their order; None where a shard is not finished. A listing a thousand.
+
+        copies: from the ledger where it has them, else each from its own file.
+        """
+        return read_all(self.storage, self._places(folder), copies=copies)
+
+    def undone(self, folder: str, maker: str = "") -> list[int]:
+        """Shards below `folder` that are not finished: of the clips themselves, or as made of them by `maker`."""
+        hashes = [content_hash([maker, said]) if maker else said for said in self._shard_hashes]
+        return undone(self.storage, self._places(folder), lambda shard: hashes[self.pour_of(shard)])
+
+    def _places(self, folder: str) -> Iterator[Place]:
+        for number, count in enumerate(self.pour_shards):
+            yield from ((f"{folder}/{pour_name(number)}", index, count) for index in range(count))
+
     def retry_rejects(self, reason: str = "") -> list[int]:
         """Reopen the shards with a track that was rejected as a whole, for sources that have been mended since.
 
@@ -120,10 +147,9 @@ class Crate:
         all clips. The embeddings of captions stay.
         Returns the shards reopened.
         """
-        markers = {index: read_marker(self.storage, *self.at(CLIPS, index)) for index in self.shards}
         reopened = [
             index
-            for index, marker in markers.items()
+            for index, marker in enumerate(self.markers(CLIPS))
             if marker and any(n.startswith("track:") and n.endswith(reason) for n in marker["counts"])
         ]
         if not reopened:
@@ -132,8 +158,7 @@ class Crate:
         for name in self.storage.list(CANDIDATES):
             if not name.endswith((".npy", ".npy.json")):
                 self.storage.remove(f"{CANDIDATES}/{name}")
-        for index in reopened:
-            self.storage.remove(marker_name(*self.at(CLIPS, index)))
+        forget(self.storage, (marker_name(*self.at(CLIPS, index)) for index in reopened))
         return reopened
 
     def require_settled(self) -> None:
@@ -146,8 +171,7 @@ class Crate:
 
     def require_clips(self) -> None:
         """Raises CrateMismatch where a shard of clips is missing or belongs to another configuration."""
-        missing = [index for index in self.shards if not self.clips_done(index)]
-        if missing:
+        if missing := self.undone(CLIPS):
             raise CrateMismatch(
                 f"{self.storage.url} has {len(self.shards) - len(missing)} of {len(self.shards)} shards of clips "
                 f"({self.clips_part(missing[0])} is the first one missing); "

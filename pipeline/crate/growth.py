@@ -19,7 +19,6 @@ from pipeline.crate.left_out import ROW_REJECTS, write_rejects
 from pipeline.crate.plan import Pour, as_tracks, begin_pour, deal, read_pour, row_digest, write_pour
 from pipeline.crate.removed import read_removed
 from pipeline.crate.seals import sealed_files
-from pipeline.crate.shards import read_marker
 from pipeline.ids import track_id
 from pipeline.parquet import read_table
 from pipeline.records import Track
@@ -168,8 +167,8 @@ class _Contents:
 
     def _read(self) -> Iterator[tuple[str, tuple[int, str]]]:
         crate, columns = self._crate, ["track_id", "source_bytes", "source_sha256"]
-        for shard in crate.shards:
-            if read_marker(crate.storage, *crate.at(CLIPS, shard)) is not None:
+        for shard, marker in enumerate(crate.markers(CLIPS)):
+            if marker is not None:
                 with crate.storage.open(crate.clips_part(shard)) as file:
                     values = [column.to_pylist() for column in read_table(file, columns).columns]
                 yield from ((track, (size, sha256)) for track, size, sha256 in zip(*values, strict=True))

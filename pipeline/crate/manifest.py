@@ -9,7 +9,6 @@ from typing import Any
 from pipeline.crate.crate import CLIPS, LABELS, RUN_FILE, Crate, label_runs, read_run
 from pipeline.crate.left_out import row_counts
 from pipeline.crate.seals import write_sealed
-from pipeline.crate.shards import read_marker
 from pipeline.ids import content_hash
 
 __all__ = ["MANIFEST_FILE", "hash_by_markers", "hash_of_content", "shard_counts", "write_manifest"]
@@ -20,8 +19,7 @@ MANIFEST_FILE = "manifest.json"
 def shard_counts(crate: Crate) -> Counter[str]:
     """Tracks, clips and rejects by `level:reason`, over all finished shards and the rows of the input's list."""
     counts = row_counts(crate.listed)
-    for index in crate.shards:
-        marker = read_marker(crate.storage, *crate.at(CLIPS, index))
+    for marker in crate.markers(CLIPS):
         counts.update(marker["counts"] if marker else {})
     return counts
 
@@ -44,7 +42,7 @@ def write_manifest(crate: Crate) -> dict[str, Any]:
         "totals": dict(sorted(shard_counts(crate).items())),
         "clips": clips,
         "labels": {run: {**read_run(crate, run), "files": files} for run, files in labels.items()},
-        "content_hash": hash_by_markers(crate),
+        "content_hash": _hash_of_files(crate, clips, labels),
     }
     write_sealed(crate.storage, MANIFEST_FILE, manifest)
     return manifest
@@ -52,7 +50,10 @@ def write_manifest(crate: Crate) -> dict[str, Any]:
 
 def hash_by_markers(crate: Crate) -> str:
     """`hash_of_content` of what the markers say of the files."""
-    clips, labels = _data_files(crate)
+    return _hash_of_files(crate, *_data_files(crate))
+
+
+def _hash_of_files(crate: Crate, clips: Mapping[str, Any], labels: Mapping[str, Mapping[str, Any]]) -> str:
     hashes = {name: wrote["sha256"] for files in (clips, *labels.values()) for name, wrote in files.items()}
     hashes |= {name: crate.storage.sha256(name) for name in (f"{LABELS}/{run}/{RUN_FILE}" for run in labels)}
     return hash_of_content(crate, hashes)
@@ -64,5 +65,5 @@ def _data_files(crate: Crate) -> tuple[Mapping[str, Any], dict[str, Mapping[str,
 
 
 def _files(crate: Crate, folder: str) -> Mapping[str, Mapping[str, Any]]:
-    markers = (read_marker(crate.storage, *crate.at(folder, index)) for index in crate.shards)
+    markers = crate.markers(folder)
     return {name: wrote for marker in markers if marker for name, wrote in sorted(marker["files"].items())}

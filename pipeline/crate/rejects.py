@@ -90,7 +90,7 @@ class FirstTracks:
         """
         if self._decided or (time.monotonic() < self._next_look and not now):
             return
-        self._next_look = time.monotonic() + _LOOK_EVERY_S
+        self._next_look = time.monotonic() + (_LOOK_EVERY_S if self._crate.storage.is_local else 10 * _LOOK_EVERY_S)
         while not self._decided and self._crate.clips_done(self._shard):
             marker = read_marker(self._crate.storage, *self._crate.at(CLIPS, self._shard))
             counts: Mapping[str, int] = marker["counts"] if marker else {}

@@ -13,25 +13,40 @@ from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash
 from pipeline.storage import HashingFile, Storage
 
-__all__ = ["changed_files", "read_sealed", "read_sealed_file", "sealed_files", "write_sealed"]
+__all__ = ["changed_files", "read_sealed", "read_sealed_file", "seal", "sealed_files", "unsealed", "write_sealed"]
 
 _CHECKSUM = "checksum"
 
 
 def write_sealed(storage: Storage, name: str, value: Mapping[str, Any]) -> None:
     """JSON with a checksum of all the rest in it."""
-    storage.write_json(name, {**value, _CHECKSUM: _checksum(value)})
+    storage.write_json(name, seal(value))
+
+
+def seal(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {**value, _CHECKSUM: _checksum(value)}
+
+
+def unsealed(value: Any) -> dict[str, Any]:
+    """Without its checksum. Raises BadInput where it is not what was sealed."""
+    if not isinstance(value, dict):
+        raise BadInput("not a JSON object")
+    said = {name: item for name, item in value.items() if name != _CHECKSUM}
+    if value.get(_CHECKSUM) != _checksum(said):
+        raise BadInput("its checksum differs")
+    return said
 
 
 def read_sealed(storage: Storage, name: str) -> dict[str, Any]:
     """The value without its checksum. Raises BadInput where it is not what was written."""
     value = storage.read_json(name)
-    if not isinstance(value, dict) or value.pop(_CHECKSUM, None) != _checksum(value):
+    try:
+        return unsealed(value)
+    except BadInput as error:
         raise BadInput(
-            f"{storage.url}/{name} was changed after it was written (its checksum differs); restore it, or remove it "
+            f"{storage.url}/{name} was changed after it was written ({error}); restore it, or remove it "
             "and run the same command again"
-        )
-    return value
+        ) from error
 
 
 def _checksum(value: Mapping[str, Any]) -> str:

@@ -6,19 +6,41 @@ its size. `verify` also reads the files and compares their sha256.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+import hashlib
+import io
+import itertools
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.crate.seals import read_sealed, sealed_files, write_sealed
-from pipeline.errors import BadInput
+from pipeline.crate.ledger import checked, put_marker, read_markers
+from pipeline.crate.seals import sealed_files, write_sealed
+from pipeline.parquet import read_table
 from pipeline.records import ShardReport
-from pipeline.storage import HashingFile, Storage
+from pipeline.storage import HashingFile, Listed, Storage
 
-__all__ = ["ROW_GROUP_ROWS", "ShardWriter", "is_done", "marker_name", "part_name", "read_marker", "write_marker"]
+__all__ = [
+    "ROW_GROUP_ROWS",
+    "CheckedFiles",
+    "Place",
+    "ShardWriter",
+    "check_files",
+    "is_done",
+    "marker_name",
+    "own_file",
+    "part_name",
+    "read_all",
+    "read_marker",
+    "undone",
+    "write_marker",
+]
+
+Place = tuple[str, int, int]
+"""Where a shard lies: folder, its number in it, and of how many."""
 
 ROW_GROUP_ROWS = 96
 """About 100 rows of audio a group, so that a reader can take a slice without the whole file."""
@@ -111,20 +133,54 @@ def write_marker(
         "run_hash": run_hash,
         "files": sealed_files(files),
     }
-    write_sealed(storage, marker_name(folder, index, count), marker)
+    put_marker(storage, marker_name(folder, index, count), marker)
 
 
 def read_marker(storage: Storage, folder: str, index: int, count: int) -> dict[str, Any] | None:
-    """The marker's content; None where the shard was never finished, or its marker is damaged."""
+    """The marker's content; None where the shard was never finished, or its marker is damaged. For all of a folder's
+    see `read_all`."""
     name = marker_name(folder, index, count)
-    if not storage.exists(name):
-        return None
     try:
-        marker = read_sealed(storage, name)
-        complete = {"run_hash", "rows", "counts", "files"} <= set(marker)
-        return marker if complete and all({"bytes", "sha256"} <= set(f) for f in marker["files"].values()) else None
-    except (BadInput, TypeError, AttributeError):
-        return None
+        return checked(storage.read_bytes(name))
+    except FileNotFoundError:
+        return read_markers(storage, folder)[0].get(posixpath.basename(name)) if storage.is_object_store else None
+
+
+def read_all(storage: Storage, places: Iterable[Place], *, copies: bool = True) -> Iterator[dict[str, Any] | None]:
+    """The markers of shards at these places, a folder after the other; None where `read_marker` says it."""
+    for folder, here in itertools.groupby(places, key=lambda place: place[0]):
+        markers, _ = read_markers(storage, folder, copies=copies)
+        for place in here:
+            yield markers.get(posixpath.basename(marker_name(*place)))
+
+
+def undone(storage: Storage, places: Iterable[Place], run_hash: Callable[[int], str]) -> list[int]:
+    """Which of the places, by their number, hold no finished shard of what `run_hash` says of that number.
+
+    A shard is finished where its files are there in full length, as far as listings show: on an object store only the
+    folder of the marker is listed. `verify` reads all files.
+    """
+    left: list[int] = []
+    for folder, here in itertools.groupby(enumerate(places), key=lambda place: place[1][0]):
+        markers, listed = read_markers(storage, folder)
+        lying = {folder: listed}
+        for number, place in here:
+            marker = markers.get(posixpath.basename(marker_name(*place)))
+            if marker is None or marker.get("run_hash") != run_hash(number) or not _there(storage, marker, lying):
+                left.append(number)
+    return left
+
+
+def _there(storage: Storage, marker: Mapping[str, Any], lying: dict[str, dict[str, Listed]]) -> bool:
+    for name, wrote in marker["files"].items():
+        folder, _, file = name.rpartition("/")
+        if folder not in lying:
+            if storage.is_object_store:
+                continue
+            lying[folder] = storage.listed(folder)
+        if (found := lying[folder].get(file)) is None or found.size != wrote["bytes"]:
+            return False
+    return True
 
 
 def is_done(storage: Storage, folder: str, index: int, count: int, run_hash: str) -> bool:
@@ -133,3 +189,61 @@ def is_done(storage: Storage, folder: str, index: int, count: int, run_hash: str
     if marker is None or marker.get("run_hash") != run_hash:
         return False
     return all(storage.exists(name) and storage.size(name) == f["bytes"] for name, f in marker["files"].items())
+
+
+def own_file(storage: Storage, folder: str, index: int, count: int) -> str:
+    """The name of a marker that is about to be changed as a file: taken out of the ledger where it lies there."""
+    name = marker_name(folder, index, count)
+    marker = read_marker(storage, folder, index, count) if storage.is_object_store else None
+    if marker is not None:
+        write_sealed(storage, name, marker)
+    return name
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedFiles:
+    """A shard's files as they were found."""
+
+    faults: tuple[str, ...] = ()
+    marker: Mapping[str, Any] = field(default_factory=dict)
+    tables: list[pa.Table] | None = None
+    """The columns that are compared, a table a file; None where a fault hides them."""
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_files(
+    storage: Storage, names: Sequence[tuple[str, list[str]]], marker: Mapping[str, Any] | None, run_hash: str
+) -> CheckedFiles:
+    """The files of a shard where its marker is of this run and they are what was written; else the fault."""
+    name = names[0][0]
+    if marker is None:
+        return CheckedFiles(faults=(f"{name} was never finished (no marker, or a damaged one); run the job again",))
+    if marker.get("run_hash") != run_hash:
+        return CheckedFiles(faults=(f"{name} was made for {marker.get('run_hash')}, this run is {run_hash}",))
+    tables, hashes, columns = [], {}, dict(names)
+    for file, wrote in marker["files"].items():
+        try:
+            hashes[file], table = _hashed(storage, file, columns.get(file), wrote["sha256"])
+        except FileNotFoundError:
+            return CheckedFiles(faults=(f"{file} is missing",))
+        if hashes[file] != wrote["sha256"]:
+            fault = f"{file} was changed after it was written (sha256 differs); delete it and run again"
+            return CheckedFiles(faults=(fault,))
+        if table is not None:
+            tables.append((file, table))
+    if missing := [file for file, _ in names if file not in hashes]:
+        return CheckedFiles(faults=(f"the marker of {name} does not name {missing[0]}; run the job again",))
+    return CheckedFiles(marker=marker, tables=[dict(tables)[file] for file, _ in names], hashes=hashes)
+
+
+def _hashed(storage: Storage, name: str, columns: list[str] | None, wanted: str) -> tuple[str, pa.Table | None]:
+    """sha256 of a file, and columns of it where that is the one wanted. From an object store it is read once."""
+    if storage.is_object_store:
+        data = storage.read_bytes(name)
+        sha256, file = hashlib.sha256(data).hexdigest(), io.BytesIO(data)
+        return sha256, read_table(file, columns) if columns and sha256 == wanted else None
+    sha256 = storage.sha256(name)
+    if not columns or sha256 != wanted:
+        return sha256, None
+    with storage.open(name) as opened:
+        return sha256, read_table(opened, columns)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.crate.crate import CANDIDATES, CLIPS, LABELS, RUN_FILE, SET_FILE, Crate, label_runs
+from pipeline.crate.ledger import LEDGER, ledger_holds
 from pipeline.crate.left_out import ROW_REJECTS, read_row_rejects, row_counts
 from pipeline.crate.manifest import MANIFEST_FILE, hash_of_content
-from pipeline.crate.plan import PlanDigest, pour_file
+from pipeline.crate.plan import PlanDigest, pour_file, pour_name
 from pipeline.crate.removed import JOURNAL, REMOVED_FILE, named_anywhere, read_removed
 from pipeline.crate.seals import changed_files, read_sealed
-from pipeline.crate.shards import part_name, read_marker
+from pipeline.crate.shards import CheckedFiles, check_files, part_name
 from pipeline.errors import BadInput
-from pipeline.parquet import read_table
 from pipeline.records import ShardPlan
 
 __all__ = ["Proof", "verify_crate"]
@@ -85,11 +85,12 @@ def verify_crate(crate: Crate, *, on_shard: Callable[[int], None] = lambda _: No
     removed = _removals(crate, proof)
     made = _made_of_clips(crate, proof)
     seen = set[str]()
-    shards = iter(crate.shards)
+    looks = _looks(crate, made)
     for number, pour in enumerate(crate.pours):
         digest = PlanDigest(pour.shards)
-        for index in itertools.islice(shards, pour.shards):
-            plan = crate.plan(index)
+        for _ in range(pour.shards):
+            look = next(looks)
+            plan = look.plan
             digest.add(plan.digests)
             planned = [track.track_id for track in plan.tracks]
             proof.planned += len(plan.digests)
@@ -97,22 +98,82 @@ def verify_crate(crate: Crate, *, on_shard: Callable[[int], None] = lambda _: No
             _check_removed(proof, plan, *removed)
             for track in planned:
                 if track in seen:
-                    proof.faults.append(f"the plan has track {track} of shard {index} twice")
+                    proof.faults.append(f"the plan has track {track} of shard {look.index} twice")
                 seen.add(track)
-            if marker := _held_marker(crate, CLIPS, index, crate.shard_hash(index), proof):
-                ids = _check_clips(crate, index, planned, marker, proof)
-                for folder, (maker, pours) in made.items():
-                    if number < pours:
-                        _check_rows(crate, folder, crate.made_hash(maker, index), index, ids, proof)
-            on_shard(index)
+            _take(proof, look.clips)
+            if look.clips.tables is not None:
+                ids = _check_clips(crate, look.index, planned, look.clips, proof)
+                for folder, part in look.made.items():
+                    _take(proof, part)
+                    if part.tables is not None:
+                        _check_rows(crate, folder, look.index, part.tables[0], ids, proof)
+            on_shard(look.index)
         if digest.hex() != pour.hash:
             proof.faults.append(f"{pour_file(number)} is not the plan that this crate was made by (its hash differs)")
         elif crate.storage.sha256(pour_file(number)) != pour.sha256:
             proof.faults.append(f"{pour_file(number)} was changed after it was written (sha256 differs)")
+        for folder in (CLIPS, *made):
+            if not ledger_holds(crate.storage, at := f"{folder}/{pour_name(number)}"):
+                proof.faults.append(f"{at}/{LEDGER} was changed after it was written; run the job again")
     _check_list_rows(crate, proof)
     _check_manifest(crate, proof)
     proof.faults += named_anywhere(crate.storage, removed[0])
     return proof
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """All that is read of a shard."""
+
+    index: int
+    plan: ShardPlan
+    clips: CheckedFiles
+    made: Mapping[str, CheckedFiles]
+
+
+def _looks(crate: Crate, made: Mapping[str, tuple[str, int]]) -> Iterator[_Look]:
+    """Every shard in order. A few are read and hashed at once, since that waits for disks, networks and SHA-256."""
+    markers = {folder: crate.markers(folder, copies=False) for folder in (CLIPS, *made)}
+
+    def jobs() -> Iterator[tuple[int, ShardPlan, dict[str, Mapping[str, Any] | None]]]:
+        for index in crate.shards:
+            pour = crate.pour_of(index)
+            here = [folder for folder in markers if folder == CLIPS or pour < made[folder][1]]
+            yield index, crate.plan(index), {folder: next(markers[folder]) for folder in here}
+
+    def look(job: tuple[int, ShardPlan, dict[str, Mapping[str, Any] | None]]) -> _Look:
+        index, plan, found = job
+        names = [(crate.clips_part(index), _CLIP_COLUMNS), (crate.rejects_part(index), _REJECT_COLUMNS)]
+        clips = check_files(crate.storage, names, found.pop(CLIPS), crate.shard_hash(index))
+        parts = {}
+        for folder, marker in found.items():
+            names, maker = [(part_name(*crate.at(folder, index)), ["clip_id"])], made[folder][0]
+            parts[folder] = check_files(crate.storage, names, marker, crate.made_hash(maker, index))
+        return _Look(index=index, plan=plan, clips=clips, made=parts)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        ahead: deque[Future[_Look]] = deque()
+        for job in jobs():
+            ahead.append(pool.submit(look, job))
+            if len(ahead) > 2 * _AT_ONCE:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+_AT_ONCE = 4
+_CLIP_COLUMNS = ["clip_id", "track_id", "index"]
+_REJECT_COLUMNS = ["track_id", "level", "reason", "index"]
+
+
+def _take(proof: Proof, part: CheckedFiles) -> None:
+    proof.faults += part.faults
+    for file in part.hashes:
+        wrote = part.marker["files"][file]
+        if file.split("/")[0] != CANDIDATES:
+            proof.hashes[file] = wrote["sha256"]
+        proof.files += 1
+        proof.bytes += wrote["bytes"]
 
 
 def _made_of_clips(crate: Crate, proof: Proof) -> dict[str, tuple[str, int]]:
@@ -218,33 +279,10 @@ def _check_list_rows(crate: Crate, proof: Proof) -> None:
         proof.faults.append(f"{ROW_REJECTS} holds {dict(found)}, the crate's header says {dict(wanted)}")
 
 
-def _held_marker(crate: Crate, folder: str, index: int, run_hash: str, proof: Proof) -> dict[str, Any] | None:
-    """The shard's marker where it is of this run and its files are what was written; else a fault, and None."""
-    marker = read_marker(crate.storage, *crate.at(folder, index))
-    name = part_name(*crate.at(folder, index))
-    if marker is None:
-        proof.faults.append(f"{name} was never finished (no marker, or a damaged one); run the job again")
-        return None
-    if marker.get("run_hash") != run_hash:
-        proof.faults.append(f"{name} was made for {marker.get('run_hash')}, this run is {run_hash}")
-        return None
-    for file, wrote in marker["files"].items():
-        if not crate.storage.exists(file):
-            proof.faults.append(f"{file} is missing")
-            return None
-        if crate.storage.sha256(file) != wrote["sha256"]:
-            proof.faults.append(f"{file} was changed after it was written (sha256 differs); delete it and run again")
-            return None
-        if folder.split("/")[0] != CANDIDATES:
-            proof.hashes[file] = wrote["sha256"]
-        proof.files += 1
-        proof.bytes += wrote["bytes"]
-    return marker
-
-
-def _check_clips(crate: Crate, index: int, planned: list[str], marker: dict[str, Any], proof: Proof) -> list[str]:
-    clips = _columns(crate, crate.clips_part(index), ["clip_id", "track_id", "index"]).to_pylist()
-    rejects = _columns(crate, crate.rejects_part(index), ["track_id", "level", "reason", "index"]).to_pylist()
+def _check_clips(crate: Crate, index: int, planned: list[str], part: CheckedFiles, proof: Proof) -> list[str]:
+    assert part.tables is not None, "looked at before"
+    marker = part.marker
+    clips, rejects = (table.to_pylist() for table in part.tables)
     with_clips = {row["track_id"] for row in clips}
     left_out = {row["track_id"] for row in rejects}
     for track in sorted((with_clips | left_out).difference(planned)):
@@ -284,11 +322,9 @@ def _check_sequence(clips: Iterable[dict[str, object]], rejects: Iterable[dict[s
             )
 
 
-def _check_rows(crate: Crate, folder: str, run_hash: str, index: int, clip_ids: list[str], proof: Proof) -> None:
+def _check_rows(crate: Crate, folder: str, index: int, table: pa.Table, clip_ids: list[str], proof: Proof) -> None:
     """The shard of a label run, or of a set of candidates, has the clips' rows in their order."""
-    if not _held_marker(crate, folder, index, run_hash, proof):
-        return
-    found = _columns(crate, part_name(*crate.at(folder, index)), ["clip_id"]).column(0).to_pylist()
+    found = table.column(0).to_pylist()
     if found != clip_ids:
         proof.faults.append(
             f"{folder} shard {index} does not have the clips of {crate.clips_part(index)} in their order"
@@ -296,8 +332,3 @@ def _check_rows(crate: Crate, folder: str, run_hash: str, index: int, clip_ids: 
     kind, _, name = folder.partition("/")
     rows = proof.label_rows if kind == LABELS else proof.candidate_rows
     rows[name] = rows.get(name, 0) + len(found)
-
-
-def _columns(crate: Crate, name: str, columns: list[str]) -> pa.Table:
-    with crate.storage.open(name) as file:
-        return read_table(file, columns=columns)

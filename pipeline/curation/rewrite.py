@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pipeline.crate.crate import CLIPS, LABELS, Crate
 from pipeline.crate.schema import audio_columns
 from pipeline.crate.seals import read_sealed, sealed_files, write_sealed
-from pipeline.crate.shards import ShardWriter, marker_name, part_name, read_marker
+from pipeline.crate.shards import ShardWriter, own_file, part_name, read_marker
 from pipeline.errors import CrateMismatch
 from pipeline.parquet import read_table
 from pipeline.storage import HashingFile, Storage
@@ -75,13 +75,14 @@ def _has(table: pa.Table, tracks: Iterable[str]) -> int:
 
 def rewrite_clips(crate: Crate, shard: int, tracks: frozenset[str]) -> None:
     """A shard's clips and rejects without those tracks; the bytes of all other clips stay."""
-    storage, marker_at = crate.storage, marker_name(*crate.at(CLIPS, shard))
+    storage = crate.storage
     clips_part, rejects_part = crate.clips_part(shard), crate.rejects_part(shard)
     marker = read_marker(storage, *crate.at(CLIPS, shard))
     if marker is None:
         for name in (clips_part, rejects_part):  # never finished: it will be mined without them
             storage.remove(name)
         return
+    marker_at = own_file(storage, *crate.at(CLIPS, shard))
     settle(storage, marker_at)
     with storage.open(clips_part) as file:
         clips = read_table(file, ["track_id"])
@@ -136,7 +137,8 @@ def rewrite_made(crate: Crate, folder: str, shard: int, tracks: frozenset[str]) 
     if marker is None:
         storage.remove(part)
         return
-    settle(storage, marker_name(*place))
+    marker_at = own_file(storage, *place)
+    settle(storage, marker_at)
     with storage.open(part) as file:
         table = read_table(file)
     if not (gone := _has(table, tracks)):
@@ -148,4 +150,4 @@ def rewrite_made(crate: Crate, folder: str, shard: int, tracks: frozenset[str]) 
         pq.write_table(drop_rows(table, tracks).combine_chunks(), target, compression="zstd", **options)
 
     counts = {name: count * left // max(len(table), 1) for name, count in marker["counts"].items()}
-    replace_files(storage, marker_name(*place), marker | {"rows": left, "counts": counts}, {part: write})
+    replace_files(storage, marker_at, marker | {"rows": left, "counts": counts}, {part: write})

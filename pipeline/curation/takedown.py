@@ -47,9 +47,9 @@ def known_tracks(crate: Crate) -> dict[str, Known]:
     """Every track of a crate that is not taken down, by id."""
     found: dict[str, Known] = {}
     columns = ["track_id", "artist", "source_sha256", "source_bytes", "duration_s"]
-    for shard in crate.shards:
+    for shard, marker in enumerate(crate.markers(CLIPS)):
         rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        if read_marker(crate.storage, *crate.at(CLIPS, shard)) is not None:
+        if marker is not None:
             with crate.storage.open(crate.clips_part(shard)) as file:
                 for row in read_table(file, columns).to_pylist():
                     rows[row["track_id"]].append(row)

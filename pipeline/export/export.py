@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from pipeline.crate.crate import CLIPS, LABELS, Crate, read_run
 from pipeline.crate.manifest import hash_by_markers
 from pipeline.crate.plan import place
 from pipeline.crate.seals import read_sealed, write_sealed
-from pipeline.crate.shards import is_done, read_marker
+from pipeline.crate.shards import read_all, undone
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.export.layouts.by_name import layout_of
 from pipeline.export.select import tables_said
@@ -85,8 +86,7 @@ class Export:
 
     def markers(self) -> Iterator[tuple[int, dict[str, Any] | None]]:
         """Each shard's marker, None where it has none."""
-        for index in range(self.shards):
-            yield index, read_marker(self.storage, *self.at(index))
+        yield from enumerate(read_all(self.storage, map(self.at, range(self.shards))))
 
     def data_files(self) -> Iterator[str]:
         """Names of all files of the shards, in their order."""
@@ -173,11 +173,18 @@ def shard_hashes(crate: Crate, spec: ExportSpec) -> Callable[[int], str]:
     """For each shard a hash of all that determines its bytes: the choices, the tables of curation, its own input."""
     tables = tables_said(crate, spec)
 
+    @cache
+    def inputs_of(folder: str, pour: int) -> list[list[str]]:
+        """The sha256 of the files of each shard of a pour."""
+        first = sum(crate.pour_shards[:pour])
+        at = [crate.at(folder, first + number) for number in range(crate.pour_shards[pour])]
+        markers = read_all(crate.storage, at)
+        return [sorted(wrote["sha256"] for wrote in marker["files"].values()) if marker else [] for marker in markers]
+
     def hash_of(index: int) -> str:
-        inputs = []
-        for folder in (CLIPS, f"{LABELS}/{spec.labels}"):
-            marker = read_marker(crate.storage, *crate.at(folder, index))
-            inputs.append(sorted(wrote["sha256"] for wrote in marker["files"].values()) if marker else [])
+        pour = crate.pour_of(index)
+        number = crate.at(CLIPS, index)[1]
+        inputs = [inputs_of(folder, pour)[number] for folder in (CLIPS, f"{LABELS}/{spec.labels}")]
         return content_hash([spec.data_hash, tables, *inputs])
 
     return hash_of
@@ -186,4 +193,4 @@ def shard_hashes(crate: Crate, spec: ExportSpec) -> Callable[[int], str]:
 def shards_to_do(crate: Crate, export: Export) -> list[int]:
     """Shards without a marker, or whose choices or input have changed since."""
     hash_of = shard_hashes(crate, export.spec)
-    return [k for k in crate.shards if not is_done(export.storage, *export.at(k), hash_of(k))]
+    return undone(export.storage, map(export.at, crate.shards), hash_of)

@@ -10,7 +10,6 @@ from pipeline.crate.crate import CLIPS, LABELS, Crate, label_runs, read_run
 from pipeline.crate.dataset import iterate_clips
 from pipeline.crate.manifest import shard_counts
 from pipeline.crate.schema import audio_columns
-from pipeline.crate.shards import read_marker
 from pipeline.publishing.attribution import ATTRIBUTION, attribution
 from pipeline.publishing.croissant import croissant_json
 from pipeline.publishing.datasheet import DATASHEET, datasheet
@@ -108,8 +107,7 @@ def _sources(crate: Crate, licences: Counter[str]) -> Iterator[dict[str, Any]]:
 
 def _dataset_info(crate: Crate, clips: int) -> list[str]:
     """Rows and bytes of the default config; its features stand in the Parquet files themselves."""
-    markers = (read_marker(crate.storage, *crate.at(CLIPS, index)) for index in crate.shards)
-    size = sum(wrote["bytes"] for marker in markers if marker for name, wrote in marker["files"].items()
+    size = sum(wrote["bytes"] for marker in crate.markers(CLIPS) if marker for name, wrote in marker["files"].items()
                if name.startswith(CLIPS))  # fmt: skip
     lines = ["dataset_info:", "- config_name: clips", "  splits:", "  - name: train"]
     lines += [f"    num_bytes: {size}", f"    num_examples: {clips}"]
