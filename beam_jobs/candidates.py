@@ -6,18 +6,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import apache_beam as beam
+import numpy as np
+from numpy.typing import NDArray
 
 from beam_jobs.engine import Engine, beam_pipeline
 from labeling.search.candidates import CandidateSet, find_candidates, read_candidates
 from labeling.search.caption_embeddings import load_embeddings
 from labeling.search.counts import add_bucket_counts, bucket_counts, read_counts, write_counts
 from labeling.search.exact import CaptionSearch, ExactSearch
-from labeling.search.some import SomeCaptions, SomeSearch, heard_rows
+from labeling.search.some import SomeCaptions, SomeSearch, read_heard_rows
 from pipeline.crate.crate import Crate
 from pipeline.crate.plan import place
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
-from vocab.store import Vocabulary
+from vocab.store import vocabulary_ids
 
 __all__ = ["CandidatesJob", "count_candidates"]
 
@@ -33,8 +35,6 @@ class CandidatesJob:
     vocabulary: str
     embeddings_root: str
     embeddings_name: str
-    hears: tuple[str, ...] = ()
-    """Facts that a caption may state; empty where every caption may be chosen."""
 
     @property
     def title(self) -> str:
@@ -48,6 +48,11 @@ class CandidatesJob:
     def index_name(self) -> str:
         """Of the fast search's index, below the crate's root; empty where the search is exact."""
         return "" if self.chosen.search == "exact" else f"{self.folder}/captions.faiss"
+
+    @property
+    def heard_name(self) -> str:
+        """Of the rows of captions that may be chosen, below the crate's root; empty where every caption may be."""
+        return f"{self.folder}/heard-rows.npy" if self.chosen.heard else ""
 
     @property
     def shard_count(self) -> int:
@@ -65,8 +70,7 @@ class CandidatesJob:
     def open(self) -> _Worker:
         crate = Crate.open(self.root)
         matrix_ND = load_embeddings(Storage(self.embeddings_root), self.embeddings_name, crate.embedder)
-        vocabulary = Vocabulary.load(self.vocabulary)
-        rows_M = heard_rows(vocabulary, self.hears) if self.hears else None
+        rows_M = read_heard_rows(crate.storage, self.heard_name) if self.heard_name else None
         searched = matrix_ND if rows_M is None else SomeCaptions(matrix_ND, rows_M)
         search: CaptionSearch = ExactSearch(searched)
         if self.index_name:
@@ -75,15 +79,15 @@ class CandidatesJob:
             search, _ = open_index(crate.storage, self.index_name, searched, matrix=self.embeddings_name)
         if rows_M is not None:
             search = SomeSearch(search, rows_M)
-        return _Worker(crate, self.chosen, search, vocabulary)
+        return _Worker(crate, self.chosen, search, vocabulary_ids(self.vocabulary))
 
 
 class _Worker:
-    def __init__(self, crate: Crate, chosen: CandidateSet, search: CaptionSearch, vocabulary: Vocabulary) -> None:
-        self._crate, self._chosen, self._search, self._vocabulary = crate, chosen, search, vocabulary
+    def __init__(self, crate: Crate, chosen: CandidateSet, search: CaptionSearch, ids_N: NDArray[np.uint64]) -> None:
+        self._crate, self._chosen, self._search, self._ids_N = crate, chosen, search, ids_N
 
     def run(self, shard: int) -> ShardReport:
-        return find_candidates(self._crate, self._chosen, shard, search=self._search, ids_N=self._vocabulary.ids)
+        return find_candidates(self._crate, self._chosen, shard, search=self._search, ids_N=self._ids_N)
 
     def close(self) -> None:
         pass
@@ -96,7 +100,7 @@ class _CountShard(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
         self._root, self._chosen, self._path = root, chosen, vocabulary
 
     def setup(self) -> None:
-        self._crate, self._ids_N = Crate.open(self._root), Vocabulary.load(self._path).ids
+        self._crate, self._ids_N = Crate.open(self._root), vocabulary_ids(self._path)
 
     def process(self, shard: int) -> Iterator[tuple[int, bytes]]:
         _, caption_BK, _ = read_candidates(self._crate, self._chosen, shard)
@@ -138,5 +142,5 @@ def count_candidates(job: CandidatesJob, engine: Engine, *, clips: int, covers: 
             | "Write" >> beam.ParDo(_WriteBucket(job.root, folder))
         )
     buckets = (storage.read_bytes(f"{folder}/{name}") for name in storage.list(folder, ".bin"))
-    write_counts(storage, job.chosen, buckets, Vocabulary.load(job.vocabulary).ids, clips=clips, covers=covers)
+    write_counts(storage, job.chosen, buckets, vocabulary_ids(job.vocabulary), clips=clips, covers=covers)
     storage.remove(folder)

@@ -22,7 +22,7 @@ from labeling.profiles import PROFILES, Profile, check_vocabulary, resolve_vocab
 from labeling.search.candidates import CandidateSet, mean_embedding, write_mean
 from labeling.search.caption_embeddings import embeddings_name, embeddings_stand
 from labeling.search.counts import read_counts
-from labeling.search.some import unheard
+from labeling.search.some import unheard, write_heard_rows
 from labeling.weak import weak_labels
 from pipeline.crate.crate import CANDIDATES, CLIPS, Crate
 from pipeline.crate.plan import place
@@ -84,7 +84,7 @@ class LabelsJob:
             counts = read_counts(crate.storage, chosen)
             if counts is None:
                 raise CrateMismatch(f"{chosen.folder} has no counts; label again: cratedig label {self.root}")
-            vocabulary = Vocabulary.load(self.vocabularies[slot.name])
+            vocabulary = Vocabulary.load(self.vocabularies[slot.name], columns=("caption_id", "text"))
             counts_N = counts.dense(len(vocabulary))
             slots.append(OpenSlot(slot=slot, chosen=chosen, vocabulary=vocabulary, counts_N=counts_N))
         return _Worker(crate, self.run, slots)
@@ -115,7 +115,8 @@ def check_labels(
     files = resolve_vocabularies(chosen, vocabularies)
     if (most := max((slot.draw for slot in chosen.slots), default=0)) > k:
         raise BadInput(f"k is {k}, profile {profile} draws up to {most} of the k candidates; give --k {most} or more")
-    opened = {slot.name: Vocabulary.load(files[slot.name]) for slot in chosen.slots}
+    needed = ("caption_id", "text", "facts")
+    opened = {slot.name: Vocabulary.load(files[slot.name], columns=needed) for slot in chosen.slots}
     for slot in chosen.slots:
         check_vocabulary(chosen, slot, opened[slot.name])
     return chosen, files, opened
@@ -177,6 +178,8 @@ def label_crate(
                 offset_D = scoring.offset_with(offset_D, clips)
             write_mean(crate, job.chosen, offset_D)
         if job.todo():
+            if job.heard_name:
+                write_heard_rows(crate.storage, job.heard_name, vocabulary, hears)
             _embed_if_needed(crate, job, vocabulary, embedder, device, engine, stage, note)
             prepare_index(crate, job, note)
             run_job(job, engine, stage(job))
@@ -260,7 +263,6 @@ def _candidates_job(
         vocabulary=file,
         embeddings_root=posixpath.dirname(file) or ".",
         embeddings_name=embeddings_name(card.content_hash, crate.embedder),
-        hears=hears,
     )
     if not embeddings_stand(Storage(job.embeddings_root), job.embeddings_name):
         job = replace(job, embeddings_root=posixpath.join(crate.storage.url, CANDIDATES))

@@ -1,4 +1,5 @@
-"""Over how many threads a sum is split where bytes are fixed: a number that is said, never the machine's own.
+"""Over how many threads a sum is split where bytes are fixed: a number that is said, never the machine's own; and
+looking at many things at once, in order.
 
 A product that a BLAS or torch shares out among threads adds in another order, and ends in other bits, than on one.
 """
@@ -7,15 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import threadpoolctl
 
-__all__ = ["one_blas_thread", "torch_threads"]
+__all__ = ["in_order", "one_blas_thread", "torch_threads"]
 
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 _turn = threading.RLock()
 
 
@@ -48,3 +53,22 @@ def _blas() -> Any:
     """The BLAS that NumPy has loaded."""
     np.empty(0) @ np.empty(0)
     return threadpoolctl.ThreadpoolController().select(user_api="blas")
+
+
+def in_order(look: Callable[[Item], Found], items: Iterable[Item], *, at_once: int) -> Iterator[Found]:
+    """`look` at each item, a few at once, since that waits for disks and networks; what it gives in their order.
+
+    At most twice as many as `at_once` lie waiting to be taken.
+    """
+    with ThreadPoolExecutor(at_once) as pool:
+        ahead: deque[Future[Found]] = deque()
+        try:
+            for item in items:
+                ahead.append(pool.submit(look, item))
+                if len(ahead) > 2 * at_once:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()

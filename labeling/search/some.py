@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labeling.search.caption_embeddings import embeddings_stand, seal_embeddings
 from labeling.search.exact import CaptionSearch, Found
+from pipeline.storage import Storage
 from vocab.grammar.named import reasons_unheard
 from vocab.store import Vocabulary
 
-__all__ = ["SomeCaptions", "SomeSearch", "heard_rows", "unheard"]
+__all__ = ["SomeCaptions", "SomeSearch", "heard_rows", "read_heard_rows", "unheard", "write_heard_rows"]
 
 
 def unheard(vocabulary: Vocabulary, hears: Collection[str]) -> Mapping[str, NDArray[np.bool_]]:
@@ -26,6 +28,21 @@ def unheard(vocabulary: Vocabulary, hears: Collection[str]) -> Mapping[str, NDAr
 def heard_rows(vocabulary: Vocabulary, hears: Collection[str]) -> NDArray[np.int64]:
     """Ascending rows of the captions with no such reason."""
     return np.flatnonzero(~np.any(list(unheard(vocabulary, hears).values()), axis=0))
+
+
+def write_heard_rows(storage: Storage, name: str, vocabulary: Vocabulary, hears: Collection[str]) -> None:
+    """`heard_rows` in a file, for workers that then need no texts; nothing where it stands."""
+    if not embeddings_stand(storage, name):
+        with storage.write(name) as file:
+            np.lib.format.write_array(file, heard_rows(vocabulary, hears))
+        seal_embeddings(storage, name, file)
+
+
+def read_heard_rows(storage: Storage, name: str) -> NDArray[np.int64]:
+    """(M,) what `write_heard_rows` wrote."""
+    with storage.open(name) as file:
+        rows_M: NDArray[np.int64] = np.load(file, allow_pickle=False)
+    return rows_M
 
 
 class SomeCaptions:

@@ -21,7 +21,8 @@ from pipeline.crate.ledger import checked, put_marker, read_markers
 from pipeline.crate.seals import sealed_files, write_sealed
 from pipeline.parquet import read_table
 from pipeline.records import ShardReport
-from pipeline.storage import HashingFile, Listed, Storage
+from pipeline.storage import HashingFile, Storage
+from pipeline.threads import in_order
 
 __all__ = [
     "ROW_GROUP_ROWS",
@@ -160,27 +161,38 @@ def undone(storage: Storage, places: Iterable[Place], run_hash: Callable[[int], 
     A shard is finished where its files are there in full length, as far as listings show: on an object store only the
     folder of the marker is listed. `verify` reads all files.
     """
+    groups = [(folder, list(here)) for folder, here in itertools.groupby(enumerate(places), key=lambda at: at[1][0])]
     left: list[int] = []
-    for folder, here in itertools.groupby(enumerate(places), key=lambda place: place[1][0]):
-        markers, listed = read_markers(storage, folder)
-        lying = {folder: listed}
+    for (_, here), (markers, sizes) in zip(
+        groups, in_order(lambda group: _lying(storage, group[0]), groups, at_once=_AT_ONCE), strict=True
+    ):
         for number, place in here:
-            marker = markers.get(posixpath.basename(marker_name(*place)))
-            if marker is None or marker.get("run_hash") != run_hash(number) or not _there(storage, marker, lying):
+            marker = markers.get(marker_name("", *place[1:])[1:])
+            if (
+                marker is None
+                or marker.get("run_hash") != run_hash(number)
+                or any(sizes.get(name, wrote["bytes"]) != wrote["bytes"] for name, wrote in marker["files"].items())
+            ):
                 left.append(number)
     return left
 
 
-def _there(storage: Storage, marker: Mapping[str, Any], lying: dict[str, dict[str, Listed]]) -> bool:
-    for name, wrote in marker["files"].items():
-        folder, _, file = name.rpartition("/")
-        if folder not in lying:
-            if storage.is_object_store:
-                continue
-            lying[folder] = storage.listed(folder)
-        if (found := lying[folder].get(file)) is None or found.size != wrote["bytes"]:
-            return False
-    return True
+_AT_ONCE = 8
+
+
+def _lying(storage: Storage, folder: str) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
+    """A folder's markers, and the sizes of the files that they name; -1 for one that is missing."""
+    markers, listed = read_markers(storage, folder)
+    sizes: dict[str, int] = {}
+    lying = {folder: listed}
+    for marker in markers.values():
+        for name in marker["files"]:
+            where, _, file = name.rpartition("/")
+            if where not in lying:
+                lying[where] = {} if storage.is_object_store else storage.listed(where)
+            if where == folder or not storage.is_object_store:
+                sizes[name] = lying[where][file].size if file in lying[where] else -1
+    return markers, sizes
 
 
 def is_done(storage: Storage, folder: str, index: int, count: int, run_hash: str) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +19,7 @@ from pipeline.crate.seals import changed_files, read_sealed
 from pipeline.crate.shards import CheckedFiles, check_files, part_name
 from pipeline.errors import BadInput
 from pipeline.records import ShardPlan
+from pipeline.threads import in_order
 
 __all__ = ["Proof", "verify_crate"]
 
@@ -151,14 +151,7 @@ def _looks(crate: Crate, made: Mapping[str, tuple[str, int]]) -> Iterator[_Look]
             parts[folder] = check_files(crate.storage, names, marker, crate.made_hash(maker, index))
         return _Look(index=index, plan=plan, clips=clips, made=parts)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        ahead: deque[Future[_Look]] = deque()
-        for job in jobs():
-            ahead.append(pool.submit(look, job))
-            if len(ahead) > 2 * _AT_ONCE:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+    yield from in_order(look, jobs(), at_once=_AT_ONCE)
 
 
 _AT_ONCE = 4

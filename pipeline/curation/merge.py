@@ -101,7 +101,7 @@ def _copy_shard(crate: Crate, index: int, merged: Crate, shard: int, folder: str
 def _beside_shards(crate: Crate, sets: Sequence[str]) -> list[str]:
     """Caption matrices with their seals, and the means and indexes that candidates were found by."""
     matrices = [f"{CANDIDATES}/{n}" for n in crate.storage.list(CANDIDATES) if n.endswith((".npy", ".npy.json"))]
-    kept = ("mean-embedding.json", "captions.faiss", "captions.faiss.json")
+    kept = ("mean-embedding.json", "captions.faiss", "captions.faiss.json", "heard-rows.npy", "heard-rows.npy.json")
     found = [f"{CANDIDATES}/{name}/{beside}" for name in sets for beside in kept]
     return matrices + [name for name in found if crate.storage.exists(name)]
 
