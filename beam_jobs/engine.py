@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING, Literal
 
-from beam_jobs.cpus import usable_cpus
+from beam_jobs.cpus import usable_workers
 from beam_jobs.job import ShardJob
 from pipeline.crate.ledger import Ledger, fold
 from pipeline.errors import BadInput, RunFailed
@@ -42,7 +42,7 @@ class Engine:
     As a context manager it keeps its worker processes from one job to the next.
     """
 
-    workers: int = field(default_factory=usable_cpus)
+    workers: int = field(default_factory=usable_workers)
     runner: str = "local"
     """`local`, or the name of a Beam runner such as PortableRunner, FlinkRunner, DataflowRunner."""
     beam_options: str = ""

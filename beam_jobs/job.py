@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 import apache_beam as beam
 
+from pipeline.errors import BadInput
 from pipeline.progress import record_failure
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
@@ -62,6 +64,7 @@ class RunShard(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
 
     def setup(self) -> None:
         try:
+            _require_reach(self._job.storage())
             self._worker = self._job.open()
         except Exception as error:
             record_failure(self._job.storage(), self._job.folder, None, error)
@@ -80,6 +83,14 @@ class RunShard(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
         if self._worker is not None:
             self._worker.close()
             self._worker = None
+
+
+def _require_reach(storage: Storage) -> None:
+    if storage.is_local and not storage.exists():
+        raise BadInput(
+            f"the worker on {socket.gethostname()} has no folder {storage.url}: all workers must reach the crate under "
+            "the same path; give a folder that they share, or a URL such as s3://BUCKET/CRATE"
+        )
 
 
 def run_shards(pipeline: Any, job: ShardJob, todo: list[int]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -29,6 +30,7 @@ from pipeline.crate.plan import place
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
+from pipeline.remote import absolute
 from pipeline.storage import Storage
 from vocab.store import Vocabulary
 
@@ -112,7 +114,7 @@ def check_labels(
     if profile not in PROFILES:
         raise BadInput(f"profile {profile!r} is not known; expected one of {', '.join(PROFILES)}")
     chosen = PROFILES[profile]
-    files = resolve_vocabularies(chosen, vocabularies)
+    files = {slot: absolute(file) for slot, file in resolve_vocabularies(chosen, vocabularies).items()}
     if (most := max((slot.draw for slot in chosen.slots), default=0)) > k:
         raise BadInput(f"k is {k}, profile {profile} draws up to {most} of the k candidates; give --k {most} or more")
     needed = ("caption_id", "text", "facts")
@@ -297,7 +299,13 @@ def _embed_if_needed(
         return
     embedder: Embedder = load_embedder(name, device=device, threads=1)
     note(_coverage(vocabulary, embedder))
-    embedding = embed_job(job.vocabulary, crate.embedder, embedder=name, device=device, root=job.embeddings_root)
+    embedding = embed_job(
+        job.vocabulary,
+        crate.embedder,
+        embedder=absolute(name) if Path(name).is_dir() else name,
+        device=device,
+        root=job.embeddings_root,
+    )
     run_job(embedding, engine, stage(embedding))
     join_embeddings(embedding)
     keep_embeddings(cache, job.embeddings_name, target)

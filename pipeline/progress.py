@@ -158,6 +158,8 @@ def record_failure(storage: Storage, folder: str, shard: int | None, error: Base
 
     shard: None where the worker failed before it had one.
     """
+    if storage.is_local and not storage.exists():
+        return  # no folder that anybody else sees
     with contextlib.suppress(OSError, CratedigError):
         storage.write_json(
             _failure_name(folder, shard),

@@ -9,6 +9,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ __all__ = [
     "Ranges",
     "TaggedObjects",
     "UnknownScheme",
+    "absolute",
     "check_scheme",
     "file_system",
     "is_local",
@@ -43,6 +45,11 @@ _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "http": "http", "
 def is_url(given: str) -> bool:
     """Whether fsspec is to read it as a URL. A local path may hold `::`, which chains URLs in fsspec."""
     return "://" in given
+
+
+def absolute(given: str) -> str:
+    """A path that means the same in a process with another working directory; a URL as it is."""
+    return given if is_url(given) else str(Path(given).absolute())
 
 
 def check_scheme(url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cratedig.options import add_command, add_embedder_options, add_engine_options, engine, warn_of_embedder
@@ -71,11 +72,17 @@ def do_clips(
     from labeling.weak import weak_clips
     from pipeline.crate.manifest import shard_counts
     from pipeline.crate.rejects import FirstTracks, check_outages
+    from pipeline.remote import absolute
     from pipeline.source.fetch import OUTAGE
 
     if reopened := crate.retry_rejects(OUTAGE):
         view.say(f"{len(reopened)} shards have tracks whose source did not answer; they are done again")
-    job = ClipsJob(root=crate.storage.url, pours=crate.pour_shards, embedder=embedder, device=device)
+    job = ClipsJob(
+        root=crate.storage.url,
+        pours=crate.pour_shards,
+        embedder=absolute(embedder) if Path(embedder).is_dir() else embedder,
+        device=device,
+    )
     first, show = FirstTracks(crate, max_reject_share), view.watch(job)
 
     def on_tick(ended: bool) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 from cratedig.mining.clips import add_reject_option, do_clips, retry_rejects
 from cratedig.options import (
@@ -18,6 +19,12 @@ from cratedig.options import (
     label_options,
     warn_of_embedder,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from beam_jobs.engine import Engine
+    from pipeline.config import ClipsConfig
 
 __all__ = ["add_parser", "mine"]
 
@@ -62,23 +69,47 @@ def _run(args: argparse.Namespace) -> int:
 def mine(args: argparse.Namespace) -> int:
     """Everything from the input to the report."""
     started = time.monotonic()
-    from cratedig.finish import finish, take_down_all
-    from cratedig.mining.plan import open_plan, print_dry_run
+    from cratedig.mining.plan import print_dry_run
 
     label_keywords = label_options(args)
     config = clips_config(args, default_clip_s=10.0 if args.profile == "mulamcap" else 30.0)
     if args.dry_run:
         print_dry_run(args, config)
         return 0
-    from beam_jobs.labels import check_labels, label_crate
+    from beam_jobs.labels import check_labels
     from pipeline.crate.rejects import check_reject_share
-    from pipeline.errors import TooManyRejects
+    from pipeline.storage import Storage
 
     # What cannot work is said before anything is written.
     check_labels(label_keywords["profile"], label_keywords["vocabularies"], label_keywords["k"])
     check_reject_share({}, args.max_reject_share)
     work = engine(args)
-    crate, found = open_plan(args, config, ready=lambda: warn_of_embedder(args.embedder, args.device))
+    held = ExitStack()
+
+    def ready() -> None:
+        warn_of_embedder(args.embedder, args.device)
+        held.enter_context(Storage(args.out).lock())  # until all is done, not job by job
+
+    with held:
+        _mine(args, config, label_keywords, work, ready)
+    print(f"done in {time.monotonic() - started:.0f} s: {Storage(args.out).url}")
+    return 0
+
+
+def _mine(
+    args: argparse.Namespace,
+    config: ClipsConfig,
+    label_keywords: Mapping[str, Any],
+    work: Engine,
+    ready: Callable[[], None],
+) -> None:
+    from beam_jobs.labels import label_crate
+    from cratedig.finish import finish, take_down_all
+    from cratedig.mining.plan import open_plan
+    from pipeline.crate.rejects import check_reject_share
+    from pipeline.errors import TooManyRejects
+
+    crate, found = open_plan(args, config, ready=ready)
     if args.drop_missing and found.gone:
         from pipeline.curation.takedown import known_tracks
 
@@ -104,5 +135,3 @@ def mine(args: argparse.Namespace) -> int:
             note=view.say,
         )
     finish(crate, report=not args.no_report, run=run.name)
-    print(f"done in {time.monotonic() - started:.0f} s: {crate.storage.url}")
-    return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from beam_jobs import cpus
-from beam_jobs.cpus import usable_cpus
+from beam_jobs.cpus import usable_cpus, usable_memory, usable_workers
 
 
 def put(root: Path, files: dict[str, str]) -> Path:
@@ -49,6 +49,42 @@ def put(root: Path, files: dict[str, str]) -> Path:
 def test_control_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], wanted: int) -> None:
     monkeypatch.setattr(cpus.os, "sched_getaffinity", lambda _: range(64), raising=False)
     assert usable_cpus(put(tmp_path, files)) == wanted
+
+
+def test_slurm_gives_fewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpus.os, "sched_getaffinity", lambda _: range(64), raising=False)
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "6")
+    assert usable_cpus(tmp_path) == 6
+    put(tmp_path, {"proc/meminfo": "MemTotal:       65536000 kB\n"})
+    assert usable_memory(tmp_path) == 65_536_000 * 1024
+    monkeypatch.setenv("SLURM_MEM_PER_CPU", "2000")
+    assert usable_memory(tmp_path) == 12_000 << 20
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "3500")
+    assert usable_memory(tmp_path) == 3_500 << 20
+    assert usable_workers(tmp_path) == 2  # 3.67 GB less the driver's
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [
+        ({}, 64_000_000 << 10),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "max\n"}, 64_000_000 << 10),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/memory.max": "2147483648\n"}, 2 << 30),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "500000000\n"}, 500_000_000),
+        (
+            {
+                "proc/self/cgroup": "5:memory:/docker/x\n4:cpu,cpuacct:/docker/x\n",
+                "sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes": "9223372036854771712",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "3221225472",
+            },
+            3 << 30,
+        ),
+    ],
+)
+def test_memory_of_control_groups(tmp_path: Path, files: dict[str, str], wanted: int) -> None:
+    root = put(tmp_path, {"proc/meminfo": "MemTotal:       64000000 kB\nMemFree: 1 kB\n", **files})
+    assert usable_memory(root) == wanted
+    assert usable_workers(root) >= 1
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux only")
