@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from labeling.label import LabelRun
 from pipeline.crate.crate import CLIPS, Crate
 from pipeline.crate.shards import part_name
 from pipeline.parquet import read_table
+from pipeline.threads import in_order
 
 __all__ = ["weak_clips", "weak_labels"]
 
@@ -20,12 +23,11 @@ def weak_clips(crate: Crate, limit: float | None) -> Iterator[str]:
     if limit is None or crate.config.min_music is not None:
         return
     below = total = 0
-    for index, marker in enumerate(crate.markers(CLIPS)):
-        if marker is not None:
-            with crate.storage.open(crate.clips_part(index)) as file:
-                scores = read_table(file, columns=["music_score"]).column(0).drop_null()
-            total += len(scores)
-            below += pc.sum(pc.less(scores, limit)).as_py() or 0
+    done = [index for index, marker in enumerate(crate.markers(CLIPS)) if marker is not None]
+    for column in in_order(lambda index: _column(crate, crate.clips_part(index), "music_score"), done, at_once=8):
+        scores = column.drop_null()
+        total += len(scores)
+        below += pc.sum(pc.less(scores, limit)).as_py() or 0
     if below:
         yield (
             f"warning: {below} of {total} clips ({below / total:.0%}) sound more like speech or noise than like music "
@@ -42,9 +44,8 @@ def weak_labels(crate: Crate, run: LabelRun, limit: float | None) -> Iterator[st
             yield f"captions {slot.name}: {out} left out, below --min-similarity {run.min_similarity:g}"
         elif limit is not None:
             below = total = 0
-            for index in crate.shards:
-                with crate.storage.open(part_name(*crate.at(run.folder, index))) as file:
-                    labels = read_table(file, columns=[slot.name]).column(0)
+            parts = (part_name(*crate.at(run.folder, index)) for index in crate.shards)
+            for labels in in_order(partial(_column, crate, column=slot.name), parts, at_once=8):
                 scores = pc.struct_field(pc.list_flatten(labels), "score").to_numpy()
                 total, below = total + len(scores), below + int(np.count_nonzero(scores < limit))
             if below:
@@ -52,3 +53,8 @@ def weak_labels(crate: Crate, run: LabelRun, limit: float | None) -> Iterator[st
                     f"warning: {below} of {total} captions of {slot.name} ({below / total:.0%}) hardly fit their clip "
                     f"(score below {limit:g}); --min-similarity {limit:g} leaves such captions out"
                 )
+
+
+def _column(crate: Crate, name: str, column: str) -> pa.ChunkedArray:
+    with crate.storage.open(name) as file:
+        return read_table(file, columns=[column]).column(0)

@@ -24,6 +24,7 @@ from pipeline.ids import content_hash, hash_u64
 from pipeline.parquet import read_table
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
+from pipeline.threads import in_order
 
 __all__ = [
     "CandidateSet",
@@ -33,6 +34,10 @@ __all__ = [
     "read_embeddings",
     "write_mean",
 ]
+
+
+_AT_ONCE = 8
+"""Shards that are read at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,17 +147,21 @@ def write_mean(crate: Crate, chosen: CandidateSet, mean: NDArray[np.float32]) ->
 def mean_embedding(crate: Crate, sample: int = 2_000) -> tuple[NDArray[np.float32], int]:
     """The mean embedding of at most `sample` clips, those whose ids' hashes are smallest; and how many they are."""
     best: list[tuple[int, int, int]] = []
-    for shard in crate.shards:
+
+    def ids_of(shard: int) -> list[str]:
         with crate.storage.open(crate.clips_part(shard)) as file:
-            clips = read_table(file, ["clip_id"]).column(0).to_pylist()
+            ids: list[str] = read_table(file, ["clip_id"]).column(0).to_pylist()
+        return ids
+
+    for shard, clips in enumerate(in_order(ids_of, crate.shards, at_once=_AT_ONCE)):
         here = ((hash_u64("mean", clip), shard, row) for row, clip in enumerate(clips))
         best = heapq.nsmallest(sample, heapq.merge(best, sorted(here)))
     rows_of: dict[int, list[tuple[int, int]]] = {}
     for place, (_, shard, row) in enumerate(best):
         rows_of.setdefault(shard, []).append((place, row))
     sampled_SD = np.zeros((len(best), crate.embedder.dimension), dtype=np.float32)
-    for shard, places in rows_of.items():
-        _, embedding_BD = read_embeddings(crate, shard)
+    found = in_order(lambda shard: read_embeddings(crate, shard)[1], rows_of, at_once=_AT_ONCE)
+    for embedding_BD, places in zip(found, rows_of.values(), strict=True):
         for place, row in places:
             sampled_SD[place] = embedding_BD[row]
     return (sampled_SD.sum(axis=0, dtype=np.float64) / max(len(best), 1)).astype(np.float32), len(best)
