@@ -3,7 +3,8 @@
 A marker is a small JSON with a checksum that is written when a shard is finished. Where files have folders, each keeps
 its own file, and the ledger is a copy that spares reading them: a line counts while its marker has the size and time
 that it had. On an object store, where each file is a request, folding moves the markers: what the ledger says is said,
-unless a marker of its own lies there, which is newer. A worker that has a line to its driver does not even write one.
+unless a marker of its own lies there, which is newer; also when the crate is copied to a disk. A worker that has a line
+to its driver does not even write one.
 """
 
 from __future__ import annotations
@@ -31,11 +32,14 @@ __all__ = [
     "markers_to",
     "put_marker",
     "read_markers",
+    "read_moved",
 ]
 
 LEDGER = "done.ledger"
 SUFFIX = ".done.json"
 _FLUSH_S = 10.0
+_MOVED = [0, ""]
+"""In the place of size and tag: the marker has no file of its own."""
 _log = logging.getLogger(__name__)
 
 Marker = dict[str, Any]
@@ -71,7 +75,7 @@ def read_markers(storage: Storage, folder: str, *, copies: bool = True) -> tuple
 def _with_files(
     storage: Storage, folder: str, listed: Mapping[str, Listed], kept: Mapping[str, list[Any]]
 ) -> dict[str, Marker]:
-    found = {name: line[2] for name, line in kept.items() if storage.is_object_store and name not in listed}
+    found = {name: line[2] for name, line in kept.items() if line[:2] == _MOVED and name not in listed}
     ask = []
     for name, about in listed.items():
         if name.endswith(SUFFIX):
@@ -96,14 +100,19 @@ def checked(data: bytes | None) -> Marker | None:
         return None
 
 
+def read_moved(storage: Storage, folder: str, name: str) -> Marker | None:
+    """A marker that has no file of its own."""
+    line = _read(storage, folder).get(name)
+    return line[2] if line is not None and line[:2] == _MOVED else None
+
+
 def fold(storage: Storage, folder: str, new: Mapping[str, Marker] | None = None) -> None:
     """Bring the ledger of a folder up to date with the markers there, and with `new` ones that have no file."""
     listed = storage.listed(folder)
     kept = _read(storage, folder) if LEDGER in listed else {}
     found = _with_files(storage, folder, listed, kept) | {name: unsealed(m) for name, m in (new or {}).items()}
-    lines = {name: [*listed.get(name, (0, "")), marker] for name, marker in sorted(found.items())}
-    if storage.is_object_store:
-        lines = {name: [0, "", marker] for name, (_, _, marker) in lines.items()}
+    own = {} if storage.is_object_store else listed
+    lines = {name: [*own.get(name, _MOVED), marker] for name, marker in sorted(found.items())}
     if lines != kept:
         _write(storage, folder, lines)
     if storage.is_object_store:
@@ -117,10 +126,11 @@ def forget(storage: Storage, names: Iterable[str]) -> None:
         of.setdefault(posixpath.dirname(name), []).append(posixpath.basename(name))
     for folder, gone in of.items():
         storage.remove_files([f"{folder}/{name}" for name in gone])
-        if storage.is_object_store and (kept := _read(storage, folder)):
-            for name in gone:
-                kept.pop(name, None)
-            _write(storage, folder, kept)
+        kept = _read(storage, folder)
+        if left := {name: line for name, line in kept.items() if name not in set(gone)} if kept else {}:
+            _write(storage, folder, left)
+        elif kept:
+            storage.remove(f"{folder}/{LEDGER}")
 
 
 def ledger_holds(storage: Storage, folder: str) -> bool:

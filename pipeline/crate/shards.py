@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.crate.ledger import checked, put_marker, read_markers
+from pipeline.crate.ledger import checked, put_marker, read_markers, read_moved
 from pipeline.crate.seals import sealed_files, write_sealed
 from pipeline.parquet import read_table
 from pipeline.records import ShardReport
@@ -144,7 +144,7 @@ def read_marker(storage: Storage, folder: str, index: int, count: int) -> dict[s
     try:
         return checked(storage.read_bytes(name))
     except FileNotFoundError:
-        return read_markers(storage, folder)[0].get(posixpath.basename(name)) if storage.is_object_store else None
+        return read_moved(storage, folder, posixpath.basename(name))
 
 
 def read_all(storage: Storage, places: Iterable[Place], *, copies: bool = True) -> Iterator[dict[str, Any] | None]:
@@ -206,8 +206,7 @@ def is_done(storage: Storage, folder: str, index: int, count: int, run_hash: str
 def own_file(storage: Storage, folder: str, index: int, count: int) -> str:
     """The name of a marker that is about to be changed as a file: taken out of the ledger where it lies there."""
     name = marker_name(folder, index, count)
-    marker = read_marker(storage, folder, index, count) if storage.is_object_store else None
-    if marker is not None:
+    if not storage.exists(name) and (marker := read_moved(storage, folder, posixpath.basename(name))) is not None:
         write_sealed(storage, name, marker)
     return name
 
