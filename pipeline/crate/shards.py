@@ -21,7 +21,7 @@ from pipeline.crate.ledger import checked, put_marker, read_markers, read_moved
 from pipeline.crate.seals import sealed_files, write_sealed
 from pipeline.parquet import read_table
 from pipeline.records import ShardReport
-from pipeline.storage import HashingFile, Storage
+from pipeline.storage import HashingFile, Listed, Storage
 from pipeline.threads import in_order
 
 __all__ = [
@@ -163,16 +163,10 @@ def undone(storage: Storage, places: Iterable[Place], run_hash: Callable[[int], 
     """
     groups = [(folder, list(here)) for folder, here in itertools.groupby(enumerate(places), key=lambda at: at[1][0])]
     left: list[int] = []
-    for (_, here), (markers, sizes) in zip(
-        groups, in_order(lambda group: _lying(storage, group[0]), groups, at_once=_AT_ONCE), strict=True
-    ):
-        for number, place in here:
-            marker = markers.get(marker_name("", *place[1:])[1:])
-            if (
-                marker is None
-                or marker.get("run_hash") != run_hash(number)
-                or any(sizes.get(name, wrote["bytes"]) != wrote["bytes"] for name, wrote in marker["files"].items())
-            ):
+    looks = in_order(lambda group: _finished(storage, group[0]), groups, at_once=_AT_ONCE)
+    for (_, here), finished in zip(groups, looks, strict=True):
+        for number, (_, index, count) in here:
+            if finished.get(marker_name("", index, count)[1:]) != run_hash(number):
                 left.append(number)
     return left
 
@@ -180,19 +174,23 @@ def undone(storage: Storage, places: Iterable[Place], run_hash: Callable[[int], 
 _AT_ONCE = 8
 
 
-def _lying(storage: Storage, folder: str) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
-    """A folder's markers, and the sizes of the files that they name; -1 for one that is missing."""
+def _finished(storage: Storage, folder: str) -> dict[str, str]:
+    """Of a folder: marker's file -> its run hash, where the files that it names are there in full length."""
     markers, listed = read_markers(storage, folder)
-    sizes: dict[str, int] = {}
-    lying = {folder: listed}
-    for marker in markers.values():
-        for name in marker["files"]:
-            where, _, file = name.rpartition("/")
-            if where not in lying:
-                lying[where] = {} if storage.is_object_store else storage.listed(where)
-            if where == folder or not storage.is_object_store:
-                sizes[name] = lying[where][file].size if file in lying[where] else -1
-    return markers, sizes
+    lying: dict[str, Mapping[str, Listed] | None] = {folder: listed}
+
+    def there(name: str, size: int) -> bool:
+        where, _, file = name.rpartition("/")
+        if where not in lying:
+            lying[where] = None if storage.is_object_store else storage.listed(where)
+        files = lying[where]
+        return files is None or (file in files and files[file].size == size)
+
+    return {
+        name: str(marker["run_hash"])
+        for name, marker in markers.items()
+        if all(there(file, wrote["bytes"]) for file, wrote in marker["files"].items())
+    }
 
 
 def is_done(storage: Storage, folder: str, index: int, count: int, run_hash: str) -> bool:
