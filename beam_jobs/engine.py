@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import multiprocessing
 import os
 import shlex
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Literal
 from beam_jobs.cpus import usable_workers
 from beam_jobs.job import ShardJob
 from pipeline.crate.ledger import Ledger, fold
-from pipeline.errors import BadInput, RunFailed
+from pipeline.errors import BadInput, CratedigError, RunFailed
 from pipeline.process import kill_group
-from pipeline.progress import Failure, forget_beats, hear, progress_folder, read_failure, read_heartbeats
+from pipeline.progress import Failure, forget_beats, progress_folder, read_failure, read_heartbeats
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -81,9 +81,13 @@ def run_job(job: ShardJob, engine: Engine, on_tick: OnTick = lambda ended: None)
         if todo:
             try:
                 (_run_lanes if engine.runner == "local" else _run_beam)(job, engine, todo, on_tick)
-            finally:
-                on_tick(True)
-                _clear(job)
+            except BaseException:
+                with contextlib.suppress(OSError, CratedigError):  # what went wrong may befall this, too
+                    on_tick(True)
+                    _clear(job)
+                raise
+            on_tick(True)
+            _clear(job)
             for folder in {job.at(shard)[0] for shard in todo}:
                 fold(storage, folder)
     return len(todo)
@@ -219,7 +223,7 @@ class _LanePool:
 def _run_lanes(job: ShardJob, engine: Engine, todo: list[int], on_tick: OnTick) -> None:
     queue = deque(todo)
     ledger = _Ledger(job, engine.attempts)
-    heard = _Heard(job)
+    heard = Ledger(job.storage(), job.folder)
     lanes: list[_Lane] = []
     next_stall_check = time.monotonic() + 5
     try:
@@ -244,42 +248,25 @@ def _run_lanes(job: ShardJob, engine: Engine, todo: list[int], on_tick: OnTick) 
             if time.monotonic() > next_stall_check:
                 next_stall_check = time.monotonic() + 5
                 _end_stalled(job, engine, lanes)
-            heard.markers.flush()
+            heard.flush()
             on_tick(False)
     finally:
         for lane in lanes:
             lane.end()
-        heard.markers.flush(now=True)
+        heard.flush(now=True)
     ledger.close()
 
 
-class _Heard:
-    """What lanes say of their shards, where it does not go through files."""
-
-    def __init__(self, job: ShardJob) -> None:
-        self.storage, self.folder = job.storage(), job.folder
-        self.markers = Ledger(self.storage)
-
-    def take(self, said: bytes) -> bool:
-        """False for what is not about a shard."""
-        what, _, value = said.partition(b" ")
-        if what == b"mark":
-            self.markers.add(*json.loads(value))
-        elif what == b"beat":
-            hear(self.storage, self.folder, json.loads(value))
-        return bool(value)
-
-
-def _answer(lane: _Lane, queue: deque[int], heard: _Heard) -> Literal["working", "idle", "dead"]:
+def _answer(lane: _Lane, queue: deque[int], heard: Ledger) -> Literal["working", "idle", "dead"]:
     """Read what the lane says; hand it its next shard, or tell it that there is none."""
     try:
         said = lane.line.recv_bytes()
-        if heard.take(said):
+        if heard.hears(said):
             return "working"
         if said == b"idle":
             return "idle"
         if lane.shard is not None:
-            forget_beats(heard.storage, heard.folder, lane.shard)
+            heard.shard_ended(lane.shard)
         lane.shard = None
         if queue:
             lane.give(queue.popleft())

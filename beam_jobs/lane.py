@@ -20,7 +20,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from beam_jobs.job import RunShard, ShardJob
 from pipeline.crate.ledger import markers_to
 from pipeline.process import die_with_parent, keep_freed_memory
-from pipeline.progress import beats_to
+from pipeline.progress import beats_to, failures_to
 
 __all__ = ["lane_main"]
 
@@ -42,7 +42,7 @@ class _AskDriver(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
 
 
 def _say(what: str, value: object) -> None:
-    """`mark`: a finished shard's marker, `beat`: a sign of life; for storage where each file is a request."""
+    """`mark`: a finished shard's marker, `beat`: a sign of life, where each file is a request; `fail`: last words."""
     assert _driver is not None, "set before the pipeline starts"
     _driver.send_bytes(f"{what} {json.dumps(value)}".encode())
 
@@ -60,6 +60,7 @@ def lane_main(driver: Connection, parent: int) -> None:
     _driver = driver
     markers_to(lambda name, marker: _say("mark", [name, marker]))
     beats_to(lambda beat: _say("beat", beat))
+    failures_to(lambda failure: _say("fail", failure))
     try:
         while True:
             job: ShardJob = driver.recv()

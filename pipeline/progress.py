@@ -22,8 +22,10 @@ __all__ = [
     "Heartbeat",
     "Snapshot",
     "beats_to",
+    "failures_to",
     "forget_beats",
     "hear",
+    "hear_failure",
     "progress_folder",
     "read_failure",
     "read_heartbeats",
@@ -39,6 +41,9 @@ _tell: Callable[[Beat], None] | None = None
 _told_at = 0.0
 _heard: dict[tuple[str, str], dict[int, Beat]] = {}
 """What a driver was told by workers that have a line to it: (storage, folder) -> shard -> its last sign."""
+_report: Callable[[dict[str, Any]], None] | None = None
+_reported: dict[tuple[str, str], dict[int | None, dict[str, Any]]] = {}
+"""Failures that a driver was told of, as `_heard` has beats."""
 _seen: dict[tuple[str, str], tuple[float, list[Beat]]] = {}
 """What was last read from an object store, and when."""
 
@@ -52,6 +57,18 @@ def beats_to(tell: Callable[[Beat], None]) -> None:
     """From now on tell signs of life that would lie on an object store to `tell`, which sees that the driver hears."""
     global _tell
     _tell = tell
+
+
+def failures_to(report: Callable[[dict[str, Any]], None]) -> None:
+    """From now on tell failures to `report`, which sees that the driver hears: their disk may be full."""
+    global _report
+    _report = report
+
+
+def hear_failure(storage: Storage, folder: str, failure: dict[str, Any]) -> None:
+    """A driver was told why a shard failed."""
+    shard = failure.pop("shard")
+    _reported.setdefault((storage.url, folder), {})[shard] = failure
 
 
 def hear(storage: Storage, folder: str, beat: Beat) -> None:
@@ -158,22 +175,22 @@ def record_failure(storage: Storage, folder: str, shard: int | None, error: Base
 
     shard: None where the worker failed before it had one.
     """
-    if storage.is_local and not storage.exists():
-        return  # no folder that anybody else sees
-    with contextlib.suppress(OSError, CratedigError):
-        storage.write_json(
-            _failure_name(folder, shard),
-            {
-                "message": explain_fault(error) if is_fault(error) else str(error) or repr(error),
-                "final": isinstance(error, CratedigError) or is_fault(error),
-                "traceback": "".join(traceback.format_exception(error)),
-            },
-            durable=False,
-        )
+    said = {
+        "message": explain_fault(error) if is_fault(error) else str(error) or repr(error),
+        "final": isinstance(error, CratedigError) or is_fault(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+    if _report is not None:
+        _report({**said, "shard": shard})
+    elif not storage.is_local or storage.exists():  # else there is no folder that anybody else sees
+        with contextlib.suppress(OSError, CratedigError):
+            storage.write_json(_failure_name(folder, shard), said, durable=False)
 
 
 def read_failure(storage: Storage, folder: str, shard: int | None) -> Failure | None:
     """What was recorded for `shard`, once: reading it takes it away."""
+    if (told := _reported.get((storage.url, folder), {}).pop(shard, None)) is not None:
+        return Failure(**told)
     name = _failure_name(folder, shard)
     try:
         failure = Failure(**storage.read_json(name))

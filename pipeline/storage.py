@@ -186,8 +186,9 @@ class Storage:
         return digest.hexdigest()
 
     def remove(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), store_errors(self.path(name)):
-            self.fs.rm(self.path(name), recursive=True)
+        path = self.path(name)
+        with _explaining(path), contextlib.suppress(FileNotFoundError, NotADirectoryError), store_errors(path):
+            self.fs.rm(path, recursive=True)
 
     def remove_files(self, names: Sequence[str]) -> None:
         """Files that may be gone already: a request for a thousand where they are objects."""
@@ -200,10 +201,11 @@ class Storage:
 
     def rename(self, old: str, new: str) -> None:
         """`new` is replaced where it exists; at once where the storage is local."""
-        if self.is_local:
-            os.replace(self.path(old), self.path(new))
-        else:
-            self.fs.mv(self.path(old), self.path(new))
+        with _explaining(self.path(new)):
+            if self.is_local:
+                os.replace(self.path(old), self.path(new))
+            else:
+                self.fs.mv(self.path(old), self.path(new))
 
     @contextlib.contextmanager
     def write(self, name: str, *, durable: bool = True) -> Iterator[HashingFile]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from pipeline.crate.seals import seal, unsealed
 from pipeline.errors import BadInput
+from pipeline.progress import forget_beats, hear, hear_failure
 from pipeline.storage import Listed, Storage
 
 __all__ = [
@@ -164,14 +165,31 @@ def _write(storage: Storage, folder: str, lines: Mapping[str, list[Any]]) -> Non
 
 
 class Ledger:
-    """What a driver hears of finished shards, on its way into the ledgers."""
+    """What a driver hears of a job's shards by its line to a worker, where that does not go through files."""
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, storage: Storage, folder: str) -> None:
+        self._storage, self._folder = storage, folder
         self._new: dict[str, dict[str, Marker]] = {}
         self._written = time.monotonic()
 
+    def hears(self, said: bytes) -> bool:
+        """`mark`, `beat` or `fail`, and what in JSON; False for what is none of these."""
+        what, _, value = said.partition(b" ")
+        if what == b"mark":
+            name, marker = json.loads(value)
+            self.add(name, marker)
+        elif what == b"beat":
+            hear(self._storage, self._folder, json.loads(value))
+        elif what == b"fail":
+            hear_failure(self._storage, self._folder, json.loads(value))
+        return bool(value)
+
+    def shard_ended(self, shard: int) -> None:
+        """Its worker has gone on to another."""
+        forget_beats(self._storage, self._folder, shard)
+
     def add(self, name: str, marker: Marker) -> None:
+        """A marker by its name below the storage's root."""
         self._new.setdefault(posixpath.dirname(name), {})[posixpath.basename(name)] = marker
 
     def flush(self, *, now: bool = False) -> None:

@@ -156,7 +156,7 @@ def told() -> Iterator[list[str]]:
 def test_a_worker_with_a_line_tells_its_driver_and_writes_nothing(
     storage: Storage, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver = Ledger(storage)
+    driver = Ledger(storage, "clips")
 
     def send(name: str, marker: dict[str, object]) -> None:
         told.append(name)
