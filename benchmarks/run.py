@@ -21,6 +21,9 @@ QUICK = [
 OTHERS = [
     ("python -m benchmarks.balance CRATE", "entropy of caption use under three draws; a crate of 500 clips or more"),
     ("python -m benchmarks.faults exits", "every command that ends quickly, 50 times: its exit code; half an hour"),
+    ("python -m benchmarks.chaos --runs 100", "a mine disturbed in every way that a machine has; one hash; an hour"),
+    ("python -m benchmarks.driver local|s3|vocabulary|plan N ...", "what the driver costs, by the number of shards"),
+    ("python -m benchmarks.scale CRATE", "the table of docs/scale.md, from a crate mined on this machine"),
     ("python -m benchmarks.crates grow|takedown|kills MUSIC", "crates that grow and lose tracks; 60 recorded tracks"),
     ("python -m benchmarks.embedder", "milliseconds a window and a caption"),
     ("python -m benchmarks.bundled_model words", "words that the bundled model knows"),
