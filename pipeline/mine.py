@@ -56,7 +56,8 @@ def mine_shard(
     """Write the shard's clips and rejects, then its marker. The same bytes whoever runs it, and how often."""
     started = time.monotonic()
     shard = crate.plan(index)
-    barred = frozenset(r.source_sha256 for r in read_removed(crate.storage) if crate.removed and r.source_sha256)
+    removed = read_removed(crate.storage) if crate.removed else []
+    barred = frozenset(removal.source_sha256 for removal in removed if removal.source_sha256)
     counts: Counter[str] = Counter(tracks=0, tracks_rejected=0, clips=0, tracks_removed=len(shard.removed))
     rejects: list[Reject] = []
     with crate.storage.write(crate.clips_part(index)) as clips_file:
