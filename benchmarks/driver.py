@@ -2,6 +2,7 @@
 
     python -m benchmarks.driver local 1000 10000 100000 200000    todo, counts, manifest, verify on synthetic crates
     python -m benchmarks.driver s3 200000                         requests of todo() against a real versitygw
+    python -m benchmarks.driver requests 6 12                     requests of a whole mine with two vocabularies
     python -m benchmarks.driver vocabulary 4000000                a worker's private memory for so many captions
     python -m benchmarks.driver plan 1000000                      listing, planning and resuming so many tracks
 
@@ -27,6 +28,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.faults import DEMO_MUSIC, few_captions, mine
 from benchmarks.store_proxy import counted, running_proxy
 from labeling.embedders.by_name import embedder_card
 from pipeline.config import ClipsConfig
@@ -181,6 +183,36 @@ def s3(counts: list[int], keep: str) -> None:
                     print(f"  requests: {counted(address)}")
 
 
+def requests(counts: list[int]) -> None:
+    """A mine of that many of the demo's tracks, a track a shard, clips of 10 s, on a real versitygw; by kind, in all, and
+    what each further shard adds."""
+    from tests.stores import free_port, running_store
+
+    sums: list[int] = []
+    with tempfile.TemporaryDirectory() as folder, running_store("versitygw", Path(folder) / "store") as client:
+        captions = few_captions(Path(folder))
+        tracks = sorted(
+            p for p in DEMO_MUSIC.iterdir() if p.suffix in (".mp3", ".ogg", ".flac", ".opus", ".m4a", ".wav")
+        )
+        with running_proxy(client["AWS_ENDPOINT_URL"], free_port()) as address:
+            for shards in counts:
+                music = Path(folder) / f"music-{shards}"
+                music.mkdir()
+                for track in tracks[:shards]:
+                    (music / track.name).symlink_to(track)
+                command = [*mine(music, Path("crate"), *captions), "--tracks-per-shard=1", "--clip-seconds=10"]
+                command[command.index("--out") + 1] = f"s3://bucket/crate-{shards}"
+                command.remove("--no-report")
+                counted(address)
+                environment = os.environ | client | {"AWS_ENDPOINT_URL": address}
+                subprocess.run(command, check=True, capture_output=True, env=environment)
+                met = counted(address)
+                sums.append(sum(met.values()))
+                print(f"{shards} shards: {sums[-1]} requests {met}", flush=True)
+    for shards, met_in_all, before, less in zip(counts[1:], sums[1:], counts, sums, strict=False):
+        print(f"each shard from {before} to {shards}: {(met_in_all - less) / (shards - before):.1f} requests")
+
+
 def vocabulary(captions: int) -> None:
     """A worker's memory for ids, and for ids and texts, of a vocabulary of so many captions of about 90 characters."""
     with tempfile.TemporaryDirectory() as folder:
@@ -256,7 +288,7 @@ def main(given: list[str]) -> None:
             vocabulary_memory(what, path)
         case _:
             parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-            parser.add_argument("what", choices=("local", "s3", "vocabulary", "plan"))
+            parser.add_argument("what", choices=("local", "s3", "requests", "vocabulary", "plan"))
             parser.add_argument("numbers", type=int, nargs="+")
             parser.add_argument(
                 "--keep", default="", metavar="FOLDER", help="keep synthetic crates there for next time"
@@ -264,6 +296,8 @@ def main(given: list[str]) -> None:
             args = parser.parse_args(given)
             if args.what in ("local", "s3"):
                 (local if args.what == "local" else s3)(args.numbers, args.keep)
+            elif args.what == "requests":
+                requests(args.numbers)
             else:
                 for number in args.numbers:
                     (vocabulary if args.what == "vocabulary" else plan)(number)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -24,8 +25,8 @@ def weak_clips(crate: Crate, limit: float | None) -> Iterator[str]:
         return
     below = total = 0
     done = [index for index, marker in enumerate(crate.markers(CLIPS)) if marker is not None]
-    for column in in_order(lambda index: _column(crate, crate.clips_part(index), "music_score"), done, at_once=8):
-        scores = column.drop_null()
+    for clips in in_order(lambda index: _columns(crate, crate.clips_part(index), ["music_score"]), done, at_once=8):
+        scores = clips.column(0).drop_null()
         total += len(scores)
         below += pc.sum(pc.less(scores, limit)).as_py() or 0
     if below:
@@ -37,24 +38,30 @@ def weak_clips(crate: Crate, limit: float | None) -> Iterator[str]:
 
 def weak_labels(crate: Crate, run: LabelRun, limit: float | None) -> Iterator[str]:
     """What --min-similarity left out of each slot; without it, the share of captions below `limit`, the model's own."""
-    for slot in run.profile.slots:
-        if run.min_similarity is not None:
-            counts = (marker["counts"] for marker in crate.markers(run.folder) if marker)
-            out = sum(count.get(f"{slot.name}:below-min-similarity", 0) for count in counts)
-            yield f"captions {slot.name}: {out} left out, below --min-similarity {run.min_similarity:g}"
-        elif limit is not None:
-            below = total = 0
-            parts = (part_name(*crate.at(run.folder, index)) for index in crate.shards)
-            for labels in in_order(partial(_column, crate, column=slot.name), parts, at_once=8):
-                scores = pc.struct_field(pc.list_flatten(labels), "score").to_numpy()
-                total, below = total + len(scores), below + int(np.count_nonzero(scores < limit))
-            if below:
-                yield (
-                    f"warning: {below} of {total} captions of {slot.name} ({below / total:.0%}) hardly fit their clip "
-                    f"(score below {limit:g}); --min-similarity {limit:g} leaves such captions out"
-                )
+    names = [slot.name for slot in run.profile.slots]
+    if run.min_similarity is not None:
+        counts = Counter[str]()
+        for marker in crate.markers(run.folder):
+            counts.update(marker["counts"] if marker else {})
+        for name in names:
+            out = counts[f"{name}:below-min-similarity"]
+            yield f"captions {name}: {out} left out, below --min-similarity {run.min_similarity:g}"
+    elif limit is not None:
+        below, total = Counter[str](), Counter[str]()
+        parts = (part_name(*crate.at(run.folder, index)) for index in crate.shards)
+        for labels in in_order(partial(_columns, crate, columns=names), parts, at_once=8):
+            for name in names:
+                scores = pc.struct_field(pc.list_flatten(labels.column(name)), "score").to_numpy()
+                total[name] += len(scores)
+                below[name] += int(np.count_nonzero(scores < limit))
+        for name in filter(below.get, names):
+            share = below[name] / total[name]
+            yield (
+                f"warning: {below[name]} of {total[name]} captions of {name} ({share:.0%}) hardly fit "
+                f"their clip (score below {limit:g}); --min-similarity {limit:g} leaves such captions out"
+            )
 
 
-def _column(crate: Crate, name: str, column: str) -> pa.ChunkedArray:
+def _columns(crate: Crate, name: str, columns: Sequence[str]) -> pa.Table:
     with crate.storage.open(name) as file:
-        return read_table(file, columns=[column]).column(0)
+        return read_table(file, columns=columns)
