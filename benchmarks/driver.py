@@ -184,8 +184,7 @@ def s3(counts: list[int], keep: str) -> None:
 
 
 def requests(counts: list[int]) -> None:
-    """A mine of that many of the demo's tracks, a track a shard, clips of 10 s, on a real versitygw; by kind, in all, and
-    what each further shard adds."""
+    """A mine of that many of the demo's tracks, a track a shard, clips of 10 s, on a real versitygw."""
     from tests.stores import free_port, running_store
 
     sums: list[int] = []
