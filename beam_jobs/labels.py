@@ -32,6 +32,7 @@ from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
 from pipeline.remote import absolute
 from pipeline.storage import Storage
+from vocab.mapped import map_texts
 from vocab.store import Vocabulary
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class LabelsJob:
             counts = read_counts(crate.storage, chosen)
             if counts is None:
                 raise CrateMismatch(f"{chosen.folder} has no counts; label again: cratedig label {self.root}")
-            vocabulary = Vocabulary.load(self.vocabularies[slot.name], columns=("caption_id", "text"))
+            vocabulary = map_texts(self.vocabularies[slot.name])
             counts_N = counts.dense(len(vocabulary))
             slots.append(OpenSlot(slot=slot, chosen=chosen, vocabulary=vocabulary, counts_N=counts_N))
         return _Worker(crate, self.run, slots)

@@ -43,6 +43,7 @@ from pipeline.crate.verify import verify_crate
 from pipeline.ids import clip_id, track_id
 from pipeline.records import Track
 from pipeline.storage import Storage
+from vocab.mapped import map_texts
 from vocab.store import Vocabulary, VocabularyCard, vocabulary_ids, write_vocabulary
 
 TRACKS_A_SHARD = 5
@@ -217,7 +218,8 @@ def vocabulary(captions: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "many.parquet"
         _again("make-vocabulary", str(captions), str(path))
-        for what in ("ids", "texts", "all"):
+        os.environ["XDG_CACHE_HOME"] = folder
+        for what in ("ids", "texts", "mapped", "mapped", "all"):
             _again("vocabulary-memory", what, str(path))
 
 
@@ -244,11 +246,13 @@ def make_vocabulary(captions: int, path: str) -> None:
 def vocabulary_memory(what: str, path: str) -> None:
     def private_mib() -> float:
         lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-        return sum(int(line.split()[1]) for line in lines if line.startswith("Private")) / 1024
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) / 1024
 
     before = private_mib()
     if what == "ids":
         held: object = vocabulary_ids(path)
+    elif what == "mapped":
+        held = map_texts(path)
     else:
         held = Vocabulary.load(path, columns=("caption_id", "text")) if what == "texts" else Vocabulary.load(path)
     print(f"  {what:6} {private_mib() - before:7.0f} MiB private, peak {peak_mib():.0f} MiB ({type(held).__name__})")

@@ -37,6 +37,7 @@ __all__ = [
     "ids_from_hex",
     "ids_to_hex",
     "open_vocabulary",
+    "read_card",
     "vocabulary_file",
     "vocabulary_ids",
     "write_vocabulary",
@@ -170,7 +171,7 @@ class Vocabulary:
                 f"{where} has no card {card_file} beside it; "
                 f"make one with: cratedig vocab import {where} --out NEW.parquet"
             )
-        card = VocabularyCard.from_dict(storage.read_json(card_file), where=posixpath.join(storage.url, card_file))
+        card = read_card(path)
         try:
             opened = pa.memory_map(storage.path(parquet)) if storage.is_local else storage.open(parquet)
             with opened as file:
@@ -184,6 +185,13 @@ class Vocabulary:
         vocabulary = cls(card, table)
         _check(vocabulary, where)
         return vocabulary
+
+
+def read_card(path: str | os.PathLike[str]) -> VocabularyCard:
+    """The card of a vocabulary that is there."""
+    storage, name = _place(path)
+    file = f"{name}.card.json"
+    return VocabularyCard.from_dict(storage.read_json(file), where=posixpath.join(storage.url, file))
 
 
 def vocabulary_ids(path: str | os.PathLike[str]) -> NDArray[np.uint64]:
