@@ -33,7 +33,7 @@ WINGS = {
     "vocab": ("grammar", "cleaning", "llm"),
     "labeling": ("embedders", "search", "recipe", "report", "encoders", "evaluation"),
     "labeling.recipe": ("composing", "rendering", "training", "judging"),
-    "diffusion": ("model", "process", "data", "generation", "training"),
+    "diffusion": ("model", "process", "data", "generation", "evaluation", "training"),
     "cratedig": ("mining", "curating", "exporting", "captions", "cascade", "evaluating"),
 }
 """A wing may import those before it, not those after it. Files beside the wings are the ground (imported by all) or the

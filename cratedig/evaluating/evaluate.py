@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["add_parser"]
 
-_PARTS = ("sets", "labels", "convert")
+_PARTS = ("sets", "labels", "model", "sweep", "convert")
 
 
 def add_parser(subparsers: Any) -> None:

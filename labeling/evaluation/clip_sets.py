@@ -20,14 +20,25 @@ from pipeline.crate.dataset import shard_rows
 from pipeline.crate.schema import audio_columns
 from pipeline.curation.tables import find_split, split_of
 from pipeline.errors import BadInput, DecodeFailure
-from pipeline.ids import clip_id, content_hash, hash_u64
+from pipeline.ids import clip_id, content_hash, hash_u64, track_id
 from pipeline.records import EmbedderCard, LeftOut
 from pipeline.remote import file_system, is_local
 from pipeline.source.fetch import fetched
 from pipeline.source.listing import list_input
 from pipeline.source.parquet import INSIDE
 
-__all__ = ["ClipSet", "CrateSet", "FileSet", "LeftOutClip", "SetClip", "chosen_by_hash", "open_set", "set_from"]
+__all__ = [
+    "ClipSet",
+    "CrateSet",
+    "FileSet",
+    "LeftOutClip",
+    "SetClip",
+    "chosen_by_hash",
+    "file_entry",
+    "files_config",
+    "open_set",
+    "set_from",
+]
 
 _FILES_PER_SHARD = 16
 _ALL = 1_000_000
@@ -238,18 +249,24 @@ def open_set(source: str, *, clip_s: float = 10.0, middle_s: float = 0.0, share:
         return CrateSet(
             name=source, crate=crate, split=split, part=part, share=share, embedder=crate.embedder, _tracks=tracks
         )
-    config = ClipsConfig(
+    files = [file_entry(track.key, track.path, track.track_id) for track in list_input(source).tracks]
+    return FileSet(name=source, files=files, config=files_config(clip_s), middle_s=middle_s)
+
+
+def files_config(clip_s: float) -> ClipsConfig:
+    """All of a file in pieces of so many seconds."""
+    return ClipsConfig(
         clip_s=clip_s,
         clips_per_track=_ALL,
         short_clip="pad",
         min_padded_s=min(_LEAST_S, clip_s),
         sample_rates_hz=(16_000,),
     )
-    files = [
-        {"track_id": track.track_id, "key": track.key, "path": track.path, "hash": _file_hash(track.path)}
-        for track in list_input(source).tracks
-    ]
-    return FileSet(name=source, files=files, config=config, middle_s=middle_s)
+
+
+def file_entry(key: str, path: str, track: str = "") -> dict[str, str]:
+    """A file of a FileSet, hashed."""
+    return {"track_id": track or track_id(key), "key": key, "path": path, "hash": _file_hash(path)}
 
 
 def set_from(described: Mapping[str, Any]) -> ClipSet:

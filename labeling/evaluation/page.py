@@ -24,12 +24,16 @@ _PLAYED_HZ = 24_000
 _PLAYED_S = 30.0
 
 
-def render(template: str, **context: Any) -> bytes:
-    """A page from `template` of this folder."""
+def render(template: str, *, folder: Path = _HERE, **context: Any) -> bytes:
+    """A page from `template` of `folder`; what it extends lies here."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader([folder, _HERE]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"plain": _plain, "signed": _signed, "count": lambda value: f"{value:,}"}
     style = _STYLE.read_text(encoding="utf-8")
