@@ -18,7 +18,7 @@ def write(path: Path, text: str) -> str:
 def test_musiccaps_with_a_caption_over_two_lines(tmp_path: Path) -> None:
     file = write(
         tmp_path / "m.csv",
-        "ytid,start_s,end_s,aspect_list,caption\nabc,30,40,\"['a', 'b']\",\"Slow, sad\npiano.\"\nxyz,0,10,[],Fast drums.\n",
+        'ytid,start_s,end_s,aspect_list,caption\nabc,30,40,"[]","Slow, sad\npiano."\nxyz,0,10,[],Fast drums.\n',
     )
     found = read_prompts("musiccaps", [file])
     assert [(p.id, p.text) for p in found.prompts] == [("abc", "Slow, sad piano."), ("xyz", "Fast drums.")]
@@ -66,7 +66,7 @@ def test_a_few_prompts_are_the_same_few_and_seeds_do_not_depend_on_them(tmp_path
 
 
 def test_what_gives_no_prompt_gets_a_line(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="needs the set's own list: --list musiccaps-public.csv"):
+    with pytest.raises(BadInput, match="needs the set's own list: --list musiccaps"):
         read_prompts("musiccaps")
     with pytest.raises(BadInput, match="neither musiccaps, mtat, audioset nor a file"):
         read_prompts("musicaps")
