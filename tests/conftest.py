@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from beam_jobs.engine import Engine
 
 # New examples on every developer's run; always the same ones in continuous integration.
 settings.register_profile("ci", derandomize=True)
@@ -54,17 +58,24 @@ def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def lane() -> Iterator[Engine]:
+    """One worker that stays between jobs and tests: a new one imports for seconds."""
+    from beam_jobs.engine import Engine
+
+    with Engine(workers=1) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
 def finished_crate(
-    tmp_path_factory: pytest.TempPathFactory, music: Path, tiny_clap: Path, vocabularies: Path
+    tmp_path_factory: pytest.TempPathFactory, music: Path, tiny_clap: Path, vocabularies: Path, lane: Engine
 ) -> Iterator[Path]:
     """Mined and labelled (run `first`) by one worker. Read it; copy it before changing anything."""
-    from beam_jobs.engine import Engine
     from tests.crates import label, mine_clips, plan_crate
 
     crate = plan_crate(music, tmp_path_factory.mktemp("finished") / "crate", tiny_clap)
-    with Engine(workers=1) as engine:
-        mine_clips(crate, engine)
-        label(crate, vocabularies, engine, name="first")
+    mine_clips(crate, lane)
+    label(crate, vocabularies, lane, name="first")
     root = Path(crate.storage.url)
     written = {file: file.stat().st_mtime_ns for file in root.rglob("*")}
     yield root

@@ -16,6 +16,8 @@ from pipeline.audio.extents import SoundChunk, sound_chunks
 __all__ = ["Spliced", "mended"]
 
 _KEPT = (b"LIST", b"id3 ", b"ID3 ", b"fact")
+_AU_BYTES = {3: 2, 4: 3, 5: 4, 6: 4, 7: 8}
+"""Encoding of an AU file -> bytes a sample, where it is not one."""
 _Piece = bytes | tuple[int, int]
 """Bytes, or where in the file they lie (from, to)."""
 
@@ -87,9 +89,7 @@ def _pieces(file: IO[bytes]) -> list[_Piece]:
     (chunk,) = lasting[:1]
     if kind == b"FORM":
         return _aiff(file, chunks, chunk, end)
-    if kind == b".snd":
-        return [(0, 8), b"\xff\xff\xff\xff", (12, end)]
-    return []
+    return _au(file, end) if kind == b".snd" else []
 
 
 def _wave(kind: bytes, chunks: list[SoundChunk], sound: list[SoundChunk], end: int) -> list[_Piece]:
@@ -106,6 +106,14 @@ def _wave(kind: bytes, chunks: list[SoundChunk], sound: list[SoundChunk], end: i
         return []
     ds64 = b"ds64" + struct.pack("<IQQQI", 28, total, total, 0, 0)
     return [b"RF64\xff\xff\xff\xffWAVE" + ds64, *others, b"data\xff\xff\xff\xff", *spans]
+
+
+def _au(file: IO[bytes], end: int) -> list[_Piece]:
+    """Without a size, up to the last whole frame: half a frame is an error to FFmpeg before 8.1."""
+    file.seek(4)
+    start, _, encoding, _, channels = struct.unpack(">5I", file.read(20).ljust(20, b"\0"))
+    frame = max(1, _AU_BYTES.get(encoding, 1) * channels)
+    return [(0, 8), b"\xff\xff\xff\xff", (12, max(24, end - (end - start) % frame))]
 
 
 def _aiff(file: IO[bytes], chunks: list[SoundChunk], sound: SoundChunk, end: int) -> list[_Piece]:

@@ -87,11 +87,13 @@ def answers(root: Path) -> dict[tuple[int, int], str]:
     return found
 
 
-def test_passing_faults_are_retried_and_the_rest_is_counted(tmp_path: Path, port: int, start: Start) -> None:
+def test_passing_faults_are_retried_and_the_rest_is_counted(
+    tmp_path: Path, port: int, start: Start, lane: Engine
+) -> None:
     start("--faults")
     many = songs(20, "Broken Song", "A Too Long Song")
     job = job_in(tmp_path, port, many)
-    run_job(job, Engine(workers=1))
+    run_job(job, lane)
     found = answers(tmp_path)
     assert set(found) == {(row, sample) for row in range(1, 23) for sample in (0, 1)}
     assert all(found[row, sample].startswith(" A slow") for row in range(1, 21) for sample in (0, 1))
@@ -102,7 +104,9 @@ def test_passing_faults_are_retried_and_the_rest_is_counted(tmp_path: Path, port
     assert (counts["tokens"], counts["sentences"]) == (560, 80)
 
 
-def test_killed_twice_nothing_is_lost_and_nothing_doubled(tmp_path: Path, port: int, start: Start) -> None:
+def test_killed_twice_nothing_is_lost_and_nothing_doubled(
+    tmp_path: Path, port: int, start: Start, lane: Engine
+) -> None:
     """The job dies once and the server once; what is there in the end is what an undisturbed run gives."""
     many = songs(64)
     server = start("--delay", "0.05")
@@ -131,8 +135,8 @@ def test_killed_twice_nothing_is_lost_and_nothing_doubled(tmp_path: Path, port: 
         if not ended and not restarted and time.monotonic() - began > 6:
             restarted.append(start())
 
-    assert run_job(job, Engine(workers=1), restart) == left
-    run_job(job_in(tmp_path / "b", port, many), Engine(workers=1))
+    assert run_job(job, lane, restart) == left
+    run_job(job_in(tmp_path / "b", port, many), lane)
     assert answers(tmp_path / "a") == answers(tmp_path / "b")
     assert len(answers(tmp_path / "a")) == 128
     parts = sorted(path.name for path in (tmp_path / "a/answers").glob("*.parquet"))
@@ -146,32 +150,32 @@ def _wait_for(condition: Callable[[], bool], limit_s: float = 300) -> None:
         time.sleep(0.02)
 
 
-def test_another_models_name_ends_the_run(tmp_path: Path, port: int, start: Start) -> None:
+def test_another_models_name_ends_the_run(tmp_path: Path, port: int, start: Start, lane: Engine) -> None:
     start("--model", "llama")
     with pytest.raises(RunFailed, match=r"answered with the model 'llama', asked for was 'tiny'; give --model"):
-        run_job(job_in(tmp_path, port, songs(4)), Engine(workers=1))
+        run_job(job_in(tmp_path, port, songs(4)), lane)
     assert answers(tmp_path) == {}
 
 
-def test_a_server_that_is_not_there_is_named(tmp_path: Path, port: int) -> None:
+def test_a_server_that_is_not_there_is_named(tmp_path: Path, port: int, lane: Engine) -> None:
     job = job_in(tmp_path, port, songs(4), settings={"patience_s": 0.5})
     with pytest.raises(RunFailed, match=rf"127.0.0.1:{port}/v1 has not answered for .* start the server and run"):
-        run_job(job, Engine(workers=1))
+        run_job(job, lane)
 
 
-def test_a_server_that_fails_on_everything_ends_the_run(tmp_path: Path, port: int, start: Start) -> None:
+def test_a_server_that_fails_on_everything_ends_the_run(tmp_path: Path, port: int, start: Start, lane: Engine) -> None:
     start()
     job = job_in(tmp_path / "a", port, songs(0, "Broken 1", "Broken 2"), settings={"patience_s": 1.0})
     with pytest.raises(RunFailed, match=r"has not answered for 1 s \(HTTP 500: .*out of memory"):
-        run_job(job, Engine(workers=1))
+        run_job(job, lane)
     job = job_in(tmp_path / "b", port, songs(1, "Broken 1", "Broken 2"), settings={"attempts": 1})
     with pytest.raises(RunFailed, match=r"4 of 6 prompts of a shard have no answer \(failed: HTTP 500"):
-        run_job(job, Engine(workers=1))
+        run_job(job, lane)
     assert answers(tmp_path / "b")[1, 0].startswith(" A slow"), "what was answered is kept"
 
 
 @pytest.mark.parametrize("words", ["429 slow down", "500 proxy error", "404 the model tiny is still loading"])
-def test_an_outage_of_any_kind_is_waited_for(tmp_path: Path, port: int, start: Start, words: str) -> None:
+def test_an_outage_of_any_kind_is_waited_for(tmp_path: Path, port: int, start: Start, words: str, lane: Engine) -> None:
     """Longer than all attempts of one prompt take together: every song is answered in the end."""
     down = tmp_path / "down"
     start("--down", str(down), "--delay", "0.02")
@@ -187,23 +191,25 @@ def test_an_outage_of_any_kind_is_waited_for(tmp_path: Path, port: int, start: S
             down.unlink()
             seen.append(time.monotonic())
 
-    run_job(job, Engine(workers=1), outage)
+    run_job(job, lane, outage)
     assert len(seen) == 2, "the outage came and went while the job ran"
     assert all(text.startswith(" A slow") for text in answers(tmp_path / "a").values())
     assert len(answers(tmp_path / "a")) == 80
 
 
-def test_a_used_up_quota_ends_the_run_at_once(tmp_path: Path, port: int, start: Start) -> None:
+def test_a_used_up_quota_ends_the_run_at_once(tmp_path: Path, port: int, start: Start, lane: Engine) -> None:
     (tmp_path / "down").write_text("429 insufficient_quota: see billing")
     start("--down", str(tmp_path / "down"))
     with pytest.raises(RunFailed, match=r"HTTP 429: .*insufficient_quota"):
-        run_job(job_in(tmp_path / "a", port, songs(2)), Engine(workers=1))
+        run_job(job_in(tmp_path / "a", port, songs(2)), lane)
 
 
-def test_failed_songs_are_asked_again_by_the_same_command(tmp_path: Path, port: int, start: Start) -> None:
+def test_failed_songs_are_asked_again_by_the_same_command(
+    tmp_path: Path, port: int, start: Start, lane: Engine
+) -> None:
     many = songs(6, "Broken Song", "A Too Long Song")
     server = start()
-    run_job(job_in(tmp_path / "a", port, many, settings={"attempts": 1}), Engine(workers=1))
+    run_job(job_in(tmp_path / "a", port, many, settings={"attempts": 1}), lane)
     before = answers(tmp_path / "a")
     assert before[7, 0].startswith("failed: HTTP 500")
     server.kill()
@@ -211,7 +217,7 @@ def test_failed_songs_are_asked_again_by_the_same_command(tmp_path: Path, port: 
     start("--mended")
     job = job_in(tmp_path / "a", port, many)
     assert job.todo() == [0]
-    run_job(job, Engine(workers=1))
+    run_job(job, lane)
     after = answers(tmp_path / "a")
     assert after[7, 0].startswith(" A slow")
     assert after[8, 0].startswith("refused: HTTP 400"), "for good"
@@ -219,9 +225,9 @@ def test_failed_songs_are_asked_again_by_the_same_command(tmp_path: Path, port: 
     assert job_in(tmp_path / "a", port, many).todo() == [], "what is refused is not asked again"
 
 
-def test_chat_and_wrong_addresses(tmp_path: Path, port: int, start: Start) -> None:
+def test_chat_and_wrong_addresses(tmp_path: Path, port: int, start: Start, lane: Engine) -> None:
     start()
-    run_job(job_in(tmp_path / "chat", port, songs(3), settings={"chat": True}), Engine(workers=1))
+    run_job(job_in(tmp_path / "chat", port, songs(3), settings={"chat": True}), lane)
     assert len(answers(tmp_path / "chat")) == 6
     from vocab.llm.backend import PromptRequest
     from vocab.llm.backend_server import ServerBackend
@@ -233,7 +239,7 @@ def test_chat_and_wrong_addresses(tmp_path: Path, port: int, start: Start) -> No
         ServerBackend(BackendSettings(kind="server", model="tiny", url="localhost:8000"))
 
 
-def test_messages_and_more_fields_reach_the_server(tmp_path: Path, port: int, start: Start) -> None:
+def test_messages_and_more_fields_reach_the_server(tmp_path: Path, port: int, start: Start, lane: Engine) -> None:
     start("--log", str(tmp_path / "log"), "--no-system", "--model", "tiny-2026-01-02")
     settings = {
         "chat": True,
@@ -244,7 +250,7 @@ def test_messages_and_more_fields_reach_the_server(tmp_path: Path, port: int, st
     }
     sampling = Sampling(top_k=40, min_p=0.1, stop=())
     job = job_in(tmp_path / "run", port, songs(2), settings=settings, sampling=sampling)
-    run_job(job, Engine(workers=1))
+    run_job(job, lane)
     assert all(text.startswith(" A slow") for text in answers(tmp_path / "run").values())
     bodies = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [body["messages"][0]["role"] for body in bodies] == ["system", "user", "user"], "asked again, folded"
@@ -262,7 +268,7 @@ def test_messages_and_more_fields_reach_the_server(tmp_path: Path, port: int, st
     assert bodies[-1]["response_format"]["json_schema"]["schema"]["required"] == ["captions"]
 
 
-def test_a_batch_goes_out_and_comes_back_in_pieces(tmp_path: Path, port: int) -> None:
+def test_a_batch_goes_out_and_comes_back_in_pieces(tmp_path: Path, port: int, lane: Engine) -> None:
     many = songs(10)
     job = job_in(tmp_path / "a", port, many)
     assert write_batch(job, tmp_path / "out.jsonl") == 20
@@ -278,19 +284,17 @@ def test_a_batch_goes_out_and_comes_back_in_pieces(tmp_path: Path, port: int) ->
     (tmp_path / "one.jsonl").write_text("".join(answer(line) for line in reversed(lines[:7])))
     (tmp_path / "two.jsonl").write_text("".join(answer(line) for line in lines[8:]) + answer(lines[7], 400))
     batch = {"batch_answers": (str(tmp_path / "one.jsonl"),)}
-    run_job(job_of_batch(tmp_path / "a", many, batch), Engine(workers=1))
+    run_job(job_of_batch(tmp_path / "a", many, batch), lane)
     assert sum(text.startswith("failed: no answer") for text in answers(tmp_path / "a").values()) == 13
     assert write_batch(job_in(tmp_path / "a", port, many), tmp_path / "rest.jsonl") == 14, "songs that lack an answer"
     batch = {"batch_answers": (str(tmp_path / "one.jsonl"), str(tmp_path / "two.jsonl"))}
-    run_job(job_of_batch(tmp_path / "a", many, batch), Engine(workers=1))
+    run_job(job_of_batch(tmp_path / "a", many, batch), lane)
     found = answers(tmp_path / "a")
     assert found[4, 1].startswith("refused: HTTP 400")
     assert [found[row, 0] for row in range(1, 11)] == [f"A {line['body']['seed']}." for line in lines[::2]]
     (tmp_path / "bad.jsonl").write_text("nonsense\n")
     with pytest.raises(RunFailed, match=r"bad\.jsonl, line 1, is no line of a batch's output"):
-        run_job(
-            job_of_batch(tmp_path / "c", many, {"batch_answers": (str(tmp_path / "bad.jsonl"),)}), Engine(workers=1)
-        )
+        run_job(job_of_batch(tmp_path / "c", many, {"batch_answers": (str(tmp_path / "bad.jsonl"),)}), lane)
 
 
 def job_of_batch(root: Path, many: list[Song], settings: dict[str, Any]) -> GenerateJob:

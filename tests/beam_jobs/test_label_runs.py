@@ -48,11 +48,13 @@ def test_labels_are_drawn_from_the_true_top_k_by_their_true_counts(finished_crat
             assert drawn["probability"] == pytest.approx(weights[drawn["caption_id"]] / sum(weights.values()))
 
 
-def test_another_seed_decodes_and_searches_nothing(finished_crate: Path, tmp_path: Path, vocabularies: Path) -> None:
+def test_another_seed_decodes_and_searches_nothing(
+    finished_crate: Path, tmp_path: Path, vocabularies: Path, lane: Engine
+) -> None:
     shutil.copytree(finished_crate, tmp_path / "crate")
     crate = Crate.open(tmp_path / "crate")
     before = {f: f.stat().st_mtime_ns for f in (tmp_path / "crate" / "candidates").rglob("part-*")}
-    second = label(crate, vocabularies, Engine(workers=1), seed=1)
+    second = label(crate, vocabularies, lane, seed=1)
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "crate" / "candidates").rglob("part-*")} == before
     runs = [
         pq.read_table(sorted((tmp_path / "crate" / "labels" / run).rglob("*.parquet"))) for run in ("first", second)
@@ -62,10 +64,12 @@ def test_another_seed_decodes_and_searches_nothing(finished_crate: Path, tmp_pat
     assert verify_crate(crate).label_rows == {"first": 16, second: 16}
 
 
-def test_hub_correction_takes_off_each_captions_mean(finished_crate: Path, tmp_path: Path, vocabularies: Path) -> None:
+def test_hub_correction_takes_off_each_captions_mean(
+    finished_crate: Path, tmp_path: Path, vocabularies: Path, lane: Engine
+) -> None:
     shutil.copytree(finished_crate, tmp_path / "crate")
     crate = Crate.open(tmp_path / "crate")
-    run = label(crate, vocabularies, Engine(workers=1), debias="crate", method="top", name="debiased")
+    run = label(crate, vocabularies, lane, debias="crate", method="top", name="debiased")
     clips = pq.read_table([tmp_path / "crate" / crate.clips_part(i) for i in crate.shards]).to_pylist()
     labels = pq.read_table(sorted((tmp_path / "crate" / "labels" / run).rglob("*.parquet"))).to_pylist()
     from labeling.embedders.by_name import load_embedder
@@ -80,7 +84,7 @@ def test_hub_correction_takes_off_each_captions_mean(finished_crate: Path, tmp_p
 
 
 def test_a_model_that_brings_numbers_has_its_own_mean_taken_off_and_only_what_it_hears_said(
-    finished_crate: Path, tmp_path: Path, vocabularies: Path
+    finished_crate: Path, tmp_path: Path, vocabularies: Path, lane: Engine
 ) -> None:
     import json
 
@@ -107,7 +111,7 @@ def test_a_model_that_brings_numbers_has_its_own_mean_taken_off_and_only_what_it
     (clap / "scoring.json").write_text(json.dumps(scoring))
     notes: list[str] = []
     settings = {"method": "top", "embedder": str(clap), "k": 6, "note": notes.append}
-    run = label(crate, vocabularies, Engine(workers=1), name="heard", **settings)
+    run = label(crate, vocabularies, lane, name="heard", **settings)
     clips = pq.read_table([tmp_path / "crate" / crate.clips_part(i) for i in crate.shards]).to_pylist()
     labels = pq.read_table(sorted((tmp_path / "crate" / "labels" / run).rglob("*.parquet"))).to_pylist()
     texts = Vocabulary.load(vocabularies / "long.parquet").texts.to_pylist()
@@ -121,22 +125,24 @@ def test_a_model_that_brings_numbers_has_its_own_mean_taken_off_and_only_what_it
     for row, expected in zip(labels, scores, strict=True):
         assert [x["score"] for x in row["llm_lf"]] == pytest.approx(sorted(expected, reverse=True)[:3], abs=1e-5)
         assert {x["text"] for x in row["llm_lf"]} <= set(may)
-    plain = label(
-        crate, vocabularies, Engine(workers=1), name="plain", debias="none", captions="all", embedder=str(clap)
-    )
+    plain = label(crate, vocabularies, lane, name="plain", debias="none", captions="all", embedder=str(clap))
     file = f"labels/{{}}/pour-00000/part-00000-of-{len(crate.shards):05d}.parquet"
     first, second = (pq.read_table(tmp_path / "crate" / file.format(name)) for name in ("first", plain))
     assert first.column("llm_lf") == second.column("llm_lf")
 
 
-def test_numbers_that_a_model_does_not_bring_are_refused(finished_crate: Path, vocabularies: Path) -> None:
+def test_numbers_that_a_model_does_not_bring_are_refused(
+    finished_crate: Path, vocabularies: Path, lane: Engine
+) -> None:
     crate = Crate.open(finished_crate)
     for settings, hint in (({"debias": "model"}, "--debias crate or none"), ({"captions": "heard"}, "--captions all")):
         with pytest.raises(BadInput, match=hint):
-            label(crate, vocabularies, Engine(workers=1), **settings)
+            label(crate, vocabularies, lane, **settings)
 
 
-def test_curated_joins_metadata_and_retrieves_nothing(tmp_path: Path, music: Path, tiny_clap: Path) -> None:
+def test_curated_joins_metadata_and_retrieves_nothing(
+    tmp_path: Path, music: Path, tiny_clap: Path, lane: Engine
+) -> None:
     from beam_jobs.labels import label_crate
     from labeling.embedders.by_name import embedder_card
     from pipeline.source.listing import list_input
@@ -154,8 +160,8 @@ def test_curated_joins_metadata_and_retrieves_nothing(tmp_path: Path, music: Pat
     from beam_jobs.engine import run_job
 
     job = ClipsJob(root=str(tmp_path / "crate"), pours=crate.pour_shards, embedder=str(tiny_clap), device="cpu")
-    run_job(job, Engine(workers=1))
-    run = label_crate(crate, profile="curated", engine=Engine(workers=1))
+    run_job(job, lane)
+    run = label_crate(crate, profile="curated", engine=lane)
     rows = pq.read_table(sorted((tmp_path / "crate" / run.folder).rglob("*.parquet"))).to_pylist()
     assert {row["prompt"] for row in rows} == {"Rain, again; by Ada; folk, calm; year: 1999", ""}
     assert set(rows[0]) == {"clip_id", "metadata", "prompt"}
@@ -163,7 +169,7 @@ def test_curated_joins_metadata_and_retrieves_nothing(tmp_path: Path, music: Pat
 
 
 def test_weak_captions_are_left_out_and_counted(
-    finished_crate: Path, tmp_path: Path, vocabularies: Path, capsys: pytest.CaptureFixture[str]
+    finished_crate: Path, tmp_path: Path, vocabularies: Path, capsys: pytest.CaptureFixture[str], lane: Engine
 ) -> None:
     shutil.copytree(finished_crate, tmp_path / "crate")
     crate = Crate.open(tmp_path / "crate")
@@ -175,7 +181,7 @@ def test_weak_captions_are_left_out_and_counted(
     every = scores("first")
     limit = float(np.median(np.concatenate(every)))
     said: list[str] = []
-    run = label(crate, vocabularies, Engine(workers=1), min_similarity=limit, name="strong", note=said.append)
+    run = label(crate, vocabularies, lane, min_similarity=limit, name="strong", note=said.append)
     strong = scores(run)
     assert all(score >= limit for row in strong for score in row)
     assert {len(row) for row in strong} > {3}, "some clips have fewer than three, and some have all"

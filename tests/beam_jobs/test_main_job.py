@@ -128,14 +128,16 @@ def test_random_kills_cost_time_only(
     assert not (tmp_path / "crate" / ".progress").exists()
 
 
-def test_a_rerun_does_only_what_is_missing(finished_crate: Path, tmp_path: Path, vocabularies: Path) -> None:
+def test_a_rerun_does_only_what_is_missing(
+    finished_crate: Path, tmp_path: Path, vocabularies: Path, lane: Engine
+) -> None:
     shutil.copytree(finished_crate, tmp_path / "crate")
     crate = Crate.open(tmp_path / "crate")
-    assert mine_clips(crate, Engine(workers=1)) == 0
+    assert mine_clips(crate, lane) == 0
     untouched = (tmp_path / "crate" / crate.clips_part(0)).stat().st_mtime_ns
     (tmp_path / "crate" / crate.clips_part(1)).unlink()
     assert not verify_crate(crate).holds
-    assert mine_clips(crate, Engine(workers=1)) == 1
+    assert mine_clips(crate, lane) == 1
     assert (tmp_path / "crate" / crate.clips_part(0)).stat().st_mtime_ns == untouched
     assert data_hash(tmp_path / "crate") == data_hash(finished_crate)
 
@@ -168,12 +170,12 @@ def test_mended_files_are_taken_in_by_retry_rejects_wherever_they_lie_now(
 
 
 def test_clips_that_are_no_music_are_left_out_and_counted(
-    finished_crate: Path, music: Path, tmp_path: Path, tiny_clap: Path
+    finished_crate: Path, music: Path, tmp_path: Path, tiny_clap: Path, lane: Engine
 ) -> None:
     scores = pq.read_table(sorted((finished_crate / "clips").rglob("*.parquet")), columns=["music_score"]).column(0)
     limit = float(np.median(scores.to_numpy()))
     crate = plan_crate(music, tmp_path / "crate", tiny_clap, CONFIG.model_copy(update={"min_music": limit}))
-    mine_clips(crate, Engine(workers=1))
+    mine_clips(crate, lane)
     left = pq.read_table(sorted((tmp_path / "crate/clips").rglob("*.parquet"))).column("music_score").to_numpy()
     assert sorted(left) == sorted(score for score in scores.to_numpy() if score >= limit)
     proof = verify_crate(crate)
@@ -186,7 +188,7 @@ def test_clips_that_are_no_music_are_left_out_and_counted(
     assert list(weak_clips(crate, limit)) == []
 
 
-def test_tags_of_files_are_the_metadata_of_clips(tmp_path: Path, tiny_clap: Path) -> None:
+def test_tags_of_files_are_the_metadata_of_clips(tmp_path: Path, tiny_clap: Path, lane: Engine) -> None:
     from beam_jobs.labels import label_crate
 
     rate = 44_100
@@ -196,8 +198,8 @@ def test_tags_of_files_are_the_metadata_of_clips(tmp_path: Path, tiny_clap: Path
     write_audio(tmp_path / "music/b.mp3", chord(2, rate), rate, "mp3", tags=tags | {"title": "Two"})
     (tmp_path / "songs.csv").write_text("path,title,shelf\nmusic/a.flac,Listed,upper\nmusic/b.mp3,,\n")
     crate = plan_crate(tmp_path / "songs.csv", tmp_path / "crate", tiny_clap)
-    assert mine_clips(crate, Engine(workers=1)) == 1
-    run = label_crate(crate, profile="curated", engine=Engine(workers=1))
+    assert mine_clips(crate, lane) == 1
+    run = label_crate(crate, profile="curated", engine=lane)
     rows = pq.read_table(sorted((tmp_path / "crate" / run.folder).rglob("*.parquet"))).to_pylist()
     assert sorted(row["metadata"] for row in rows) == [["Listed", "Ada", "Folk"], ["Two", "Ada", "Folk"]]
     assert sorted(row["prompt"] for row in rows) == [
@@ -239,7 +241,7 @@ def test_datasets_loads_clips_and_labels_without_our_code(finished_crate: Path, 
 
 
 def test_the_embedder_must_be_the_one_the_crate_was_begun_with(
-    tmp_path: Path, music: Path, tiny_clap: Path, finished_crate: Path, vocabularies: Path
+    tmp_path: Path, music: Path, tiny_clap: Path, finished_crate: Path, vocabularies: Path, lane: Engine
 ) -> None:
     from tests.tiny_clap import make_tiny_clap
 
@@ -250,4 +252,4 @@ def test_the_embedder_must_be_the_one_the_crate_was_begun_with(
     write_captions(tmp_path / "long.parquet", "long", 50)
     write_captions(tmp_path / "short.parquet", "short", 50)
     with pytest.raises(CrateMismatch, match="captions must go through the same model"):
-        label(Crate.open(tmp_path / "crate"), tmp_path, Engine(workers=1), embedder=str(other))
+        label(Crate.open(tmp_path / "crate"), tmp_path, lane, embedder=str(other))

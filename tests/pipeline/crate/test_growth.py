@@ -23,16 +23,16 @@ def rows_of(root: Path, folder: str) -> dict[str, dict[str, object]]:
     return {row["clip_id"]: row for row in rows}
 
 
-def grow(music: Path, root: Path, clap: Path, vocabularies: Path) -> Crate:
+def grow(music: Path, root: Path, clap: Path, vocabularies: Path, lane: Engine) -> Crate:
     crate = plan_crate(music, root, clap)
-    mine_clips(crate, Engine(workers=1))
-    label(crate, vocabularies, Engine(workers=1), name="first")
+    mine_clips(crate, lane)
+    label(crate, vocabularies, lane, name="first")
     return crate
 
 
 @pytest.fixture(scope="module")
 def grown(
-    tmp_path_factory: pytest.TempPathFactory, music: Path, tiny_clap: Path, vocabularies: Path
+    tmp_path_factory: pytest.TempPathFactory, music: Path, tiny_clap: Path, vocabularies: Path, lane: Engine
 ) -> tuple[Path, Path]:
     """The music of `finished_crate` poured in three times; folder of the music, crate."""
     root = tmp_path_factory.mktemp("grown")
@@ -42,7 +42,7 @@ def grown(
             (root / "music").mkdir(exist_ok=True)
             shutil.copy(file, root / "music")
         before = {p: p.stat().st_mtime_ns for p in (root / "crate").glob("c*/**/part-*.parquet")}
-        crate = grow(root / "music", root / "crate", tiny_clap, vocabularies)
+        crate = grow(root / "music", root / "crate", tiny_clap, vocabularies, lane)
         assert len(crate.pours) == number + 1
         assert all(path.stat().st_mtime_ns == written for path, written in before.items()), "mined or searched again"
     return root / "music", root / "crate"
@@ -56,10 +56,12 @@ def test_three_pours_hold_the_rows_and_the_captions_of_one(grown: tuple[Path, Pa
     assert len(list((root / "clips").iterdir())) == 3
 
 
-def test_the_same_input_again_changes_nothing(grown: tuple[Path, Path], tiny_clap: Path, vocabularies: Path) -> None:
+def test_the_same_input_again_changes_nothing(
+    grown: tuple[Path, Path], tiny_clap: Path, vocabularies: Path, lane: Engine
+) -> None:
     music, root = grown
     before = {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
-    grow(music, root, tiny_clap, vocabularies)
+    grow(music, root, tiny_clap, vocabularies, lane)
     assert {p: p.read_bytes() for p in root.rglob("*") if p.is_file()} == before
 
 
@@ -93,14 +95,14 @@ def test_what_left_the_input_is_said_and_kept(grown: tuple[Path, Path], tmp_path
     assert any("not in the input any more, kept" in line for line in found.lines())
 
 
-def test_two_folders_join_though_their_files_have_the_same_names(tmp_path: Path, tiny_clap: Path) -> None:
+def test_two_folders_join_though_their_files_have_the_same_names(tmp_path: Path, tiny_clap: Path, lane: Engine) -> None:
     one, two = write_music(tmp_path / "one", tracks=2), tmp_path / "two"
     two.mkdir()
     shutil.copy(one / "song1.mp3", two / "song0.flac")  # another song of that name
     shutil.copy(one / "song1.mp3", two / "song1.mp3")  # the same file
     root = tmp_path / "crate"
     crate = plan_crate(one, root, tiny_clap)
-    mine_clips(crate, Engine(workers=1))
+    mine_clips(crate, lane)
     crate, found = pour(crate, list_input(str(two)))
     assert [track.key for track in found.new] == ["two/song0.flac"]
     assert (found.namesakes, found.known) == (1, 1)
@@ -121,11 +123,13 @@ def test_a_plan_without_a_header_is_taken_up(tmp_path: Path, music: Path, tiny_c
     assert plan_crate(music, tmp_path / "crate", tiny_clap).pours == crate.pours
 
 
-def test_labels_that_lack_a_pour_are_said_by_verify(tmp_path: Path, grown: tuple[Path, Path], tiny_clap: Path) -> None:
+def test_labels_that_lack_a_pour_are_said_by_verify(
+    tmp_path: Path, grown: tuple[Path, Path], tiny_clap: Path, lane: Engine
+) -> None:
     music, root = (shutil.copytree(path, tmp_path / path.name) for path in grown)
     shutil.copy(music / "song2.wav", music / "more.wav")
     crate = plan_crate(music, root, tiny_clap)
-    mine_clips(crate, Engine(workers=1))
+    mine_clips(crate, lane)
     proof = verify_crate(crate)
     assert proof.holds
     assert "labels first lack the 1 pours that came later: draw them again with cratedig label" in proof.notes

@@ -44,13 +44,13 @@ def test_too_many_names_the_reasons_most_frequent_first() -> None:
 
 
 @pytest.fixture(scope="module")
-def silence(tmp_path_factory: pytest.TempPathFactory, tiny_clap: Path) -> Crate:
+def silence(tmp_path_factory: pytest.TempPathFactory, tiny_clap: Path, lane: Engine) -> Crate:
     """24 silent tracks, 2 a shard."""
     folder = tmp_path_factory.mktemp("silence")
     for number in range(24):
         write_audio(folder / f"{number}.wav", 0 * tone(2, 8_000), 8_000, "wav-s16")
     crate = plan_crate(folder, tmp_path_factory.mktemp("crate") / "crate", tiny_clap)
-    mine_clips(crate, Engine(workers=1))
+    mine_clips(crate, lane)
     return crate
 
 
@@ -72,7 +72,9 @@ def test_first_tracks_are_those_of_the_plan_whatever_was_done_first(silence: Cra
         first.check(now=True)
 
 
-def test_one_good_track_among_the_first_lets_the_run_go_on(silence: Crate, tmp_path: Path, tiny_clap: Path) -> None:
+def test_one_good_track_among_the_first_lets_the_run_go_on(
+    silence: Crate, tmp_path: Path, tiny_clap: Path, lane: Engine
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     last = silence.plan(9).tracks[-1].key  # the twentieth of the plan
@@ -80,7 +82,7 @@ def test_one_good_track_among_the_first_lets_the_run_go_on(silence: Crate, tmp_p
         good = f"{number}.wav" == last
         write_audio(folder / f"{number}.wav", chord(2, 8_000) if good else 0 * tone(2, 8_000), 8_000, "wav-s16")
     crate = plan_crate(folder, tmp_path / "crate", tiny_clap)
-    mine_clips(crate, Engine(workers=1))
+    mine_clips(crate, lane)
     FirstTracks(crate, 0.2).check()
 
 

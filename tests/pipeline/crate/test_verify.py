@@ -187,9 +187,8 @@ def test_the_content_hash_is_of_the_files_and_not_of_the_manifest(crate: Crate) 
 
 
 def test_counts_that_are_not_those_of_the_candidates_are_refused_when_labels_are_drawn(
-    crate: Crate, vocabularies: Path
+    crate: Crate, vocabularies: Path, lane: Engine
 ) -> None:
-    from beam_jobs.engine import Engine
     from tests.crates import label
 
     counts = next(Path(crate.storage.url).glob("candidates/*/counts.parquet"))
@@ -197,4 +196,4 @@ def test_counts_that_are_not_those_of_the_candidates_are_refused_when_labels_are
     data[len(data) // 2] ^= 1
     counts.write_bytes(data)
     with pytest.raises(CrateMismatch, match=r"counts.parquet was changed after it was written"):
-        label(crate, vocabularies, Engine(workers=1), name="second", seed=1)
+        label(crate, vocabularies, lane, name="second", seed=1)

@@ -78,7 +78,7 @@ def test_shards_without_the_track_keep_their_bytes(crate: Crate) -> None:
 
 
 def test_two_takedowns_commute_and_counts_are_what_a_new_count_finds(
-    crate: Crate, tmp_path: Path, vocabularies: Path
+    crate: Crate, tmp_path: Path, vocabularies: Path, lane: Engine
 ) -> None:
     shutil.copytree(crate.storage.url, tmp_path / "other" / "crate")
     other = Crate.open(tmp_path / "other" / "crate")
@@ -90,7 +90,7 @@ def test_two_takedowns_commute_and_counts_are_what_a_new_count_finds(
     counts = {p.parent.name: pq.read_table(p) for p in Path(one.storage.url).glob("candidates/*/counts.parquet")}
     for file in Path(two.storage.url).glob("candidates/*/set.json"):
         file.unlink()
-    label(two, vocabularies, Engine(workers=1), name="first")
+    label(two, vocabularies, lane, name="first")
     for name, table in counts.items():
         assert table == pq.read_table(Path(two.storage.url) / "candidates" / name / "counts.parquet")
 
@@ -186,16 +186,16 @@ def test_what_cannot_be_meant_is_one_line(crate: Crate, tmp_path: Path) -> None:
 
 
 def test_labels_drawn_after_a_takedown_are_those_of_a_crate_that_never_had_it(
-    crate: Crate, music: Path, tmp_path: Path, tiny_clap: Path, vocabularies: Path
+    crate: Crate, music: Path, tmp_path: Path, tiny_clap: Path, vocabularies: Path, lane: Engine
 ) -> None:
     from tests.crates import mine_clips
 
     down(crate, "song3.ogg")
-    label(Crate.open(crate.storage.url), vocabularies, Engine(workers=1), name="first")
+    label(Crate.open(crate.storage.url), vocabularies, lane, name="first")
     shutil.copytree(music, tmp_path / "music", ignore=shutil.ignore_patterns("song3.ogg"))
     fresh = plan_crate(tmp_path / "music", tmp_path / "fresh", tiny_clap)
-    mine_clips(fresh, Engine(workers=1))
-    label(fresh, vocabularies, Engine(workers=1), name="first")
+    mine_clips(fresh, lane)
+    label(fresh, vocabularies, lane, name="first")
     rows = [
         sorted(pq.read_table(sorted((root / "labels").rglob("*.parquet"))).to_pylist(), key=lambda r: r["clip_id"])
         for root in (Path(crate.storage.url), tmp_path / "fresh")
