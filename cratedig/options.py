@@ -21,9 +21,12 @@ __all__ = [
     "add_embedder_options",
     "add_engine_options",
     "add_label_options",
+    "add_part_option",
+    "bind_beam_options",
     "clips_config",
     "engine",
     "label_options",
+    "label_words",
     "slot_files",
     "warn_of_embedder",
 ]
@@ -53,21 +56,50 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--runner",
         default="local",
         metavar="NAME",
-        help="local (default), or a Beam runner: DirectRunner, PortableRunner, FlinkRunner, DataflowRunner, ...",
+        help="local (default), or a Beam runner: FlinkRunner, SparkRunner, PrismRunner, PortableRunner, DaskRunner, "
+        "DataflowRunner, DirectRunner, or package.module.Class (docs/cluster.md)",
     )
     group.add_argument(
         "--beam-options",
-        default="",
-        metavar="TEXT",
-        help='Beam\'s own options in one string, e.g. "--job_endpoint=localhost:8099 --environment_type=LOOPBACK"',
+        action="append",
+        default=[],
+        metavar="OPTIONS",
+        help="Beam's own, one or several in quotes, as often as you like, e.g. --beam-options --flink_master=HOST:8081 "
+        '--beam-options "--environment_type=EXTERNAL --environment_config=localhost:50000"',
     )
 
 
+def add_part_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--part",
+        default="",
+        metavar="K/N",
+        help="do the K-th of N parts of the shards, as one task of a scheduler; others may do theirs at the same time",
+    )
+
+
+def bind_beam_options(argv: Sequence[str]) -> list[str]:
+    """`--beam-options --x=1` as `--beam-options=--x=1`: argparse would take a value that begins with `--` for an option
+    of its own."""
+    bound: list[str] = []
+    for word in argv:
+        if bound and len(bound[-1]) > 6 and "--beam-options".startswith(bound[-1]):
+            bound[-1] = f"{bound[-1]}={word}"
+        else:
+            bound.append(word)
+    return bound
+
+
 def engine(args: argparse.Namespace) -> Engine:
+    """What carries the work out; raises BadInput where it cannot start."""
     from beam_jobs.engine import Engine
+    from beam_jobs.parts import Part
 
     given = {} if args.workers is None else {"workers": args.workers}
-    return Engine(runner=args.runner, beam_options=args.beam_options, **given)
+    part = Part.parse(args.part) if getattr(args, "part", "") else None
+    made = Engine(runner=args.runner, beam_options=tuple(args.beam_options), part=part, **given)
+    made.check()
+    return made
 
 
 def add_embedder_options(parser: argparse.ArgumentParser, default: str | None = "bundled") -> None:
@@ -75,11 +107,17 @@ def add_embedder_options(parser: argparse.ArgumentParser, default: str | None = 
     said = default or "the one that the crate was begun with"
     group.add_argument(
         "--embedder",
+        type=_model,
         default=default,
         metavar="NAME_OR_PATH",
         help=f"bundled, a ClapModel folder, ... (default: {said})",
     )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+
+
+def _model(given: str) -> str:
+    """A folder by its full path: workers may have another working directory."""
+    return str(Path(given).resolve()) if Path(given).is_dir() else given
 
 
 def add_clip_options(parser: argparse.ArgumentParser) -> None:
@@ -234,3 +272,21 @@ def label_options(args: argparse.Namespace) -> dict[str, Any]:
         "min_similarity": args.min_similarity,
         "name": args.name,
     }
+
+
+def label_words(args: argparse.Namespace) -> list[str]:
+    """The label options of a command, as another command line takes them; files by their full path."""
+    files = [f"{slot}={Path(file).resolve()}" for slot, file in slot_files(args.vocab).items()]
+    given = {
+        "--profile": args.profile,
+        "--k": args.k,
+        "--seed": args.seed,
+        "--draw": args.draw,
+        "--debias": args.debias,
+        "--captions": args.captions,
+        "--search": args.search,
+        "--min-similarity": args.min_similarity,
+        "--name": args.name or None,
+    }
+    words = [word for file in files for word in ("--vocab", file)]
+    return words + [f"{option}={value}" for option, value in given.items() if value is not None]

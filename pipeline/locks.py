@@ -22,8 +22,9 @@ from pipeline.errors import BadInput, RunFailed
 from pipeline.process import is_gone, this_process
 from pipeline.remote import TaggedObjects
 
-__all__ = ["FileRecord", "ObjectRecord", "Record", "hold_file", "hold_record"]
+__all__ = ["LEASE", "FileRecord", "ObjectRecord", "Record", "hold_file", "hold_record", "refuse_held"]
 
+LEASE = ".lease"
 RENEW_S = 10.0
 STALE_S = 60.0
 """A record that has not been renewed for so long, by the clock of whoever wrote it, may be another's; see `_stale`."""
@@ -51,23 +52,29 @@ class Record(Protocol):
 
 
 @contextlib.contextmanager
-def hold_file(path: Path, what: str) -> Iterator[None]:
+def hold_file(path: Path, what: str, *, shared: bool = False) -> Iterator[None]:
     """Hold `what` alone by a lock on the file `path`; gone with the process that holds it, however that ends.
 
+    shared: beside others who share it; it only keeps those out who want it alone.
     Raises BadInput where another process holds it.
     """
     import fcntl
 
-    with path.open("w") as file:
+    with path.open("a+") as file:  # a network's file system lets only a reader share
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BadInput(_held(what)) from error
         except OSError as error:
             if error.errno not in _WITHOUT_FLOCK:
                 raise
-            with hold_record(FileRecord(path.with_name(path.name + ".lease")), what):
+            record = FileRecord(path.with_name(path.name + LEASE))
+            if shared:
+                refuse_held(record, what)
                 yield
+            else:
+                with hold_record(record, what):
+                    yield
             return
         yield
 
@@ -90,6 +97,13 @@ def hold_record(record: Record, what: str) -> Iterator[None]:
             f"this process stood still for more than {STALE_S:.0f} s, and another one has begun to write into {what}; "
             "let it end, then run the same command again"
         )
+
+
+def refuse_held(record: Record, what: str) -> None:
+    """Raises BadInput where another process holds the record; nothing is held here."""
+    found = record.read()
+    if found is not None and not _stale(record, found, who := _parsed(found)):
+        raise BadInput(_held(what, who))
 
 
 def _acquire(record: Record, what: str) -> bytes:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from pipeline.errors import BadInput, RunFailed
-from pipeline.locks import FileRecord, ObjectRecord, Record, hold_file, hold_record
+from pipeline.locks import LEASE, FileRecord, ObjectRecord, Record, hold_file, hold_record, refuse_held
 from pipeline.remote import Ranges, file_system, is_local, is_object_store, store_errors, tagged_objects
 
 __all__ = ["HashingFile", "Listed", "Storage"]
@@ -269,32 +269,46 @@ class Storage:
         self.write_bytes(name, text.encode(), durable=durable)
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, part: str = "") -> Iterator[None]:
         """Hold the folder alone while writing into it; the lock is gone, or not renewed, when its process has ended.
         Nothing more where the caller holds it already.
 
+        part: the name of what is held of it: other parts may be held at the same time, the whole may not.
         Raises BadInput where another process, or thread, holds it. Where the storage has no way to a lock nothing is
         held, and a warning says so.
         """
         if self.url in _held.get():
             yield
             return
-        held = contextlib.ExitStack()
-        with _explaining(self.path(".lock")):
-            if not self.is_local:
-                if (record := self.record(".lock")) is None:
-                    _log.warning("%s knows no conditional writes: nothing keeps two runs on it apart", self.url)
-                else:
-                    held.enter_context(hold_record(record, self.url))
-            elif sys.platform != "win32":
-                Path(self.root).mkdir(parents=True, exist_ok=True)
-                held.enter_context(hold_file(Path(self.path(".lock")), self.url))
-        with held:
+        with contextlib.ExitStack() as held:
+            with _explaining(self.path(".lock")):
+                self._hold(held, part)
             before = _held.set(_held.get() | {self.url})
             try:
                 yield
             finally:
                 _held.reset(before)
+
+    def _hold(self, held: contextlib.ExitStack, part: str) -> None:
+        whole, mine = ".lock", f".lock-{part}" if part else ".lock"
+        what = f"part {part} of {self.url}" if part else self.url
+        if self.is_local and sys.platform != "win32":
+            Path(self.root).mkdir(parents=True, exist_ok=True)
+            held.enter_context(hold_file(Path(self.path(whole)), self.url, shared=bool(part)))
+            if part:
+                held.enter_context(hold_file(Path(self.path(mine)), what))
+        elif not self.is_local:
+            if (record := self.record(mine)) is None:
+                _log.warning("%s knows no conditional writes: nothing keeps two runs on it apart", self.url)
+                return
+            held.enter_context(hold_record(record, what))
+            if part and (record := self.record(whole)) is not None:
+                refuse_held(record, self.url)
+        for name in [] if part else self.list(""):  # what parts hold, or have left behind
+            if name.startswith(".lock-"):
+                if (not self.is_local or name.endswith(LEASE)) and (record := self.record(name)) is not None:
+                    refuse_held(record, self.url)
+                self.remove(name)
 
     def record(self, name: str) -> Record | None:
         """A small record that several processes agree on (`pipeline.locks`); None where the storage knows none."""

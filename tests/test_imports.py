@@ -33,6 +33,7 @@ WINGS = {
     "vocab": ("grammar", "cleaning", "llm"),
     "labeling": ("embedders", "search", "recipe", "report", "encoders", "evaluation"),
     "labeling.recipe": ("composing", "rendering", "training", "judging"),
+    "beam_jobs": ("engines",),
     "diffusion": ("model", "process", "data", "generation", "evaluation", "training"),
     "cratedig": ("mining", "curating", "exporting", "captions", "cascade", "evaluating"),
 }

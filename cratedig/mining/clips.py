@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cratedig.options import add_command, add_embedder_options, add_engine_options, engine, warn_of_embedder
+from cratedig.options import (
+    add_command,
+    add_embedder_options,
+    add_engine_options,
+    add_part_option,
+    engine,
+    warn_of_embedder,
+)
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -24,11 +31,13 @@ def add_parser(subparsers: Any) -> None:
         "clips",
         help="decode, cut, embed and write the clips of a planned crate",
         about="Do the shards of a planned crate that are not done. Nothing is labelled.",
-        example="  cratedig plan ~/Music --out crates/mine && cratedig clips crates/mine --workers 8",
+        example="  cratedig plan ~/Music --out crates/mine && cratedig clips crates/mine --workers 8\n"
+        "  cratedig clips /shared/crate --part 3/64      # one task of 64; afterwards once without --part, then label",
         run=_run,
     )
     parser.add_argument("crate", help="folder that `cratedig plan` began")
     add_reject_option(parser)
+    add_part_option(parser)
     add_embedder_options(parser, default=None)
     add_engine_options(parser)
 
@@ -101,19 +110,37 @@ def do_clips(
     return counts
 
 
+def do_part(crate: Crate, embedder: str, device: str, work: Engine, view: JobView) -> int:
+    """Do the engine's part of the clips; returns how many shards that were. Rejects are judged over all, later."""
+    from beam_jobs.clips import ClipsJob
+    from beam_jobs.engine import run_job
+
+    job = ClipsJob(root=crate.storage.url, pours=crate.pour_shards, embedder=embedder, device=device)
+    return run_job(job, work, view.watch(work.share(job)))
+
+
 def _run(args: argparse.Namespace) -> int:
     from cratedig.view import JobView
     from pipeline.crate.crate import Crate
     from pipeline.crate.rejects import check_reject_share
+    from pipeline.errors import BadInput
     from pipeline.publishing.card import write_card
 
+    work = engine(args)
     crate = Crate.open(args.crate)
     crate.require_settled()
+    if work.part is not None:
+        if args.retry_rejects:
+            raise BadInput("--retry-rejects is about the whole crate; give it once, without --part")
+        with JobView() as view:
+            done = do_part(crate, args.embedder or crate.embedder_source, args.device, work, view)
+        print(f"part {work.part}: {done} shards done; when all parts are: cratedig clips {args.crate}")
+        return 0
     retry_rejects(args, crate)
     name = args.embedder or crate.embedder_source
     warn_of_embedder(name, args.device)
     with JobView() as view:
-        counts = do_clips(crate, name, args.device, engine(args), view, args.max_reject_share)
+        counts = do_clips(crate, name, args.device, work, view, args.max_reject_share)
     if crate.storage.exists("README.md"):
         write_card(crate)  # the one that is there names the rows of the crate before it grew
     print(f"{counts['clips']} clips of {counts['tracks']} tracks in {args.crate}; next: cratedig label {args.crate}")

@@ -10,6 +10,7 @@ from cratedig.options import (
     add_embedder_options,
     add_engine_options,
     add_label_options,
+    add_part_option,
     engine,
     label_options,
 )
@@ -29,29 +30,44 @@ def add_parser(subparsers: Any) -> None:
         run=_run,
     )
     parser.add_argument("crate", help="folder of a crate with finished clips")
+    parser.add_argument(
+        "--step",
+        choices=("captions", "candidates", "count", "labels"),
+        help="only this one, for a scheduler: embed the captions; search each clip's (by --part, too); count; draw (by "
+        "--part, too). Afterwards once without --step (default: all)",
+    )
+    add_part_option(parser)
     add_label_options(parser)
     add_embedder_options(parser, default=None)
     add_engine_options(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from beam_jobs.labels import label_crate
+    from beam_jobs.labels import LABEL_STEPS, label_crate
     from cratedig.view import JobView
     from pipeline.crate.crate import Crate
     from pipeline.crate.manifest import write_manifest
+    from pipeline.errors import BadInput
     from pipeline.publishing.card import write_card
 
+    asked = engine(args)
+    if asked.part is not None and args.step not in ("candidates", "labels"):
+        raise BadInput(f"--part {asked.part} goes with --step candidates or --step labels")
     crate = Crate.open(args.crate)
-    with engine(args) as work, JobView() as view:
+    with asked as work, JobView() as view:
         run = label_crate(
             crate,
             **label_options(args),
             embedder=args.embedder or crate.embedder_source,
             device=args.device,
             engine=work,
+            steps=(args.step,) if args.step else LABEL_STEPS,
             stage=view.watch,
             note=view.say,
         )
+    if args.step:
+        print(f"step {args.step}{f', part {work.part},' if work.part else ''} of labels {run.name} is done")
+        return 0
     write_manifest(crate)
     write_card(crate)
     print(f"labels {run.name} in {args.crate}; next: cratedig verify {args.crate}, cratedig report {args.crate}")

@@ -72,6 +72,7 @@ def mine(args: argparse.Namespace) -> int:
     from cratedig.mining.plan import print_dry_run
 
     label_keywords = label_options(args)
+    work = engine(args)
     config = clips_config(args, default_clip_s=10.0 if args.profile == "mulamcap" else 30.0)
     if args.dry_run:
         print_dry_run(args, config)
@@ -83,7 +84,6 @@ def mine(args: argparse.Namespace) -> int:
     # What cannot work is said before anything is written.
     check_labels(label_keywords["profile"], label_keywords["vocabularies"], label_keywords["k"])
     check_reject_share({}, args.max_reject_share)
-    work = engine(args)
     held = ExitStack()
 
     def ready() -> None:

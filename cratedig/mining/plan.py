@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cratedig.options import add_clip_options, add_command, add_embedder_options, clips_config
@@ -71,8 +70,7 @@ def open_plan(
 
     listing = list_input(args.input)
     card = embedder_card(args.embedder)
-    source = str(Path(args.embedder).resolve()) if Path(args.embedder).is_dir() else args.embedder
-    crate = Crate.begin(Storage(args.out), config, card, embedder_source=source)
+    crate = Crate.begin(Storage(args.out), config, card, embedder_source=args.embedder)
     ready()
     shards = len(crate.shards)
     crate, found = pour(crate, listing, tracks_per_shard=args.tracks_per_shard)

@@ -167,8 +167,9 @@ def _write(storage: Storage, folder: str, lines: Mapping[str, list[Any]]) -> Non
 class Ledger:
     """What a driver hears of a job's shards by its line to a worker, where that does not go through files."""
 
-    def __init__(self, storage: Storage, folder: str) -> None:
-        self._storage, self._folder = storage, folder
+    def __init__(self, storage: Storage, folder: str, *, alone: bool = True) -> None:
+        """alone: whether this driver alone writes the ledgers; markers are files of their own where it does not."""
+        self._storage, self._folder, self._alone = storage, folder, alone
         self._new: dict[str, dict[str, Marker]] = {}
         self._written = time.monotonic()
 
@@ -190,6 +191,9 @@ class Ledger:
 
     def add(self, name: str, marker: Marker) -> None:
         """A marker by its name below the storage's root."""
+        if not self._alone:
+            self._storage.write_json(name, marker)
+            return
         self._new.setdefault(posixpath.dirname(name), {})[posixpath.basename(name)] = marker
 
     def flush(self, *, now: bool = False) -> None:

@@ -87,7 +87,7 @@ def test_beams_portable_runner_writes_the_same_bytes(
     finished_crate: Path, tmp_path: Path, music: Path, tiny_clap: Path, vocabularies: Path, job_service: str
 ) -> None:
     portable = Engine(
-        runner="PortableRunner", beam_options=f"--job_endpoint={job_service} --environment_type=LOOPBACK", workers=1
+        runner="PortableRunner", beam_options=(f"--job_endpoint={job_service} --environment_type=LOOPBACK",), workers=1
     )
     crate = plan_crate(music, tmp_path / "crate", tiny_clap)
     mine_clips(crate, portable)

@@ -1,0 +1,78 @@
+"""Pass 2 of labelling as a job: each clip's captions drawn from its candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from labeling.label import LabelRun, OpenSlot, label_shard
+from labeling.search.counts import read_counts
+from pipeline.crate.crate import Crate
+from pipeline.crate.plan import place
+from pipeline.errors import CrateMismatch
+from pipeline.progress import Heartbeat
+from pipeline.records import ShardReport
+from pipeline.storage import Storage
+from vocab.mapped import map_texts
+
+__all__ = ["LabelsJob"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsJob:
+    """Draw the labels of every shard."""
+
+    root: str
+    pours: tuple[int, ...]
+    """Shards of each pour."""
+    run: LabelRun
+    vocabularies: Mapping[str, str]
+
+    @property
+    def title(self) -> str:
+        return f"labels {self.run.name}"
+
+    @property
+    def folder(self) -> str:
+        return self.run.folder
+
+    @property
+    def shard_count(self) -> int:
+        return sum(self.pours)
+
+    def at(self, shard: int) -> tuple[str, int, int]:
+        return place(self.folder, shard, self.pours)
+
+    def storage(self) -> Storage:
+        return Storage(self.root)
+
+    def todo(self) -> list[int]:
+        return self.run.undone(Crate.open(self.root))
+
+    def open(self) -> _Worker:
+        crate = Crate.open(self.root)
+        slots = []
+        for slot in self.run.profile.slots:
+            chosen = self.run.candidates[slot.name]
+            counts = read_counts(crate.storage, chosen)
+            if counts is None:
+                raise CrateMismatch(f"{chosen.folder} has no counts; label again: cratedig label {self.root}")
+            vocabulary = map_texts(self.vocabularies[slot.name])
+            counts_N = counts.dense(len(vocabulary))
+            slots.append(OpenSlot(slot=slot, chosen=chosen, vocabulary=vocabulary, counts_N=counts_N))
+        return _Worker(crate, self.run, slots)
+
+
+class _Worker:
+    def __init__(self, crate: Crate, run: LabelRun, slots: list[OpenSlot]) -> None:
+        self._crate, self._run, self._slots, self._drawn_by = crate, run, slots, run.drawn_by(crate)
+
+    def run(self, shard: int) -> ShardReport:
+        beat = Heartbeat(self._crate.storage, self._run.folder, shard)
+        beat({"clips": 0})
+        report = label_shard(self._crate, self._run, shard, self._slots, drawn_by=self._drawn_by)
+        beat.end()
+        return report
+
+    def close(self) -> None:
+        pass
