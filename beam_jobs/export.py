@@ -14,6 +14,7 @@ from pipeline.export.finish import finish_export
 from pipeline.export.layouts.by_name import layout_of
 from pipeline.export.shard import SHARDS, Exporter, export_shard
 from pipeline.export.spec import ExportSpec
+from pipeline.export.tokens.tokenizer import Tokenizer
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
@@ -29,6 +30,10 @@ class ExportJob:
     crate: str
     pour_shards: tuple[int, ...]
     missing_sources: str = "stop"
+    tokens: str = ""
+    """Folder of the codec that the export's spec names."""
+    device: str = "cpu"
+    """Of the codec."""
     folder: str = SHARDS
     title: str = "export"
 
@@ -46,19 +51,21 @@ class ExportJob:
         return shards_to_do(Crate.open(self.crate), Export.open(self.out))
 
     def open(self) -> _Worker:
-        return _Worker(Crate.open(self.crate), Export.open(self.out), self.missing_sources)
+        return _Worker(self)
 
 
 class _Worker:
-    def __init__(self, crate: Crate, export: Export, missing_sources: str) -> None:
-        self._export = export
+    def __init__(self, job: ExportJob) -> None:
+        crate, export = Crate.open(job.crate), Export.open(job.out)
+        self._export, codec = export, export.spec.tokens
         self._hash_of = shard_hashes(crate, export.spec)
         self._exporter = Exporter(
             crate=crate,
             spec=export.spec,
             out=export.storage,
             layout=layout_of(export.spec, crate.embedder.dimension),
-            missing_sources=missing_sources,
+            missing_sources=job.missing_sources,
+            tokenizer=Tokenizer(job.tokens, codec, device=job.device) if codec else None,
         )
 
     def run(self, shard: int) -> ShardReport:
@@ -78,15 +85,22 @@ def export_crate(
     *,
     engine: Engine | None = None,
     missing_sources: str = "stop",
+    tokens: str = "",
+    device: str = "cpu",
     watch: Callable[[ExportJob], OnTick] = lambda job: lambda ended: None,
 ) -> Export:
-    """All of an export: begun or taken up, its shards that are not done, and what lies beside them."""
+    """All of an export: begun or taken up, its shards that are not done, and what lies beside them.
+
+    tokens: folder of the codec that `spec.tokens` describes.
+    """
     export = begin_export(crate, out, spec)
     job = ExportJob(
         out=export.storage.url,
         crate=crate.storage.url,
         pour_shards=export.pour_shards,
         missing_sources=missing_sources,
+        tokens=tokens,
+        device=device,
     )
     run_job(job, engine or Engine(), watch(job))
     return finish_export(export)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ def _add_format(subparsers: Any, known: Format) -> None:
     _add_reader_options(parser, known)
     if known.layout == "hf":
         parser.add_argument("--with-embeddings", action="store_true", help="the crate's embeddings as a column")
+        _add_token_options(parser)
     add_engine_options(parser)
 
 
@@ -92,6 +94,20 @@ def _add_audio_options(parser: argparse.ArgumentParser, known: Format) -> None:
         action="store_true",
         help="leave out and count clips whose source is gone or changed, instead of stopping",
     )
+
+
+def _add_token_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("codec tokens")
+    group.add_argument(
+        "--tokens",
+        default="",
+        metavar="FOLDER",
+        help="also a column of integer codes [codebooks, frames] by the EncodecModel or DacModel in this folder "
+        "(transformers, safetensors); the audio then has the codec's rate and channels, from the sources where the "
+        "crate has less",
+    )
+    group.add_argument("--codebooks", type=int, metavar="K", help="keep the first K (default: all)")
+    group.add_argument("--device", default="auto", help="of the codec: auto, cpu, cuda, cuda:1 (default: auto)")
 
 
 def _add_reader_options(parser: argparse.ArgumentParser, known: Format) -> None:
@@ -162,6 +178,7 @@ def _add_choice_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace, known: Format) -> int:
     from pipeline.crate.crate import Crate, read_run
+    from pipeline.curation.tables import looked_at, stale_tables
     from pipeline.export.select import check_split
     from pipeline.export.texts import Slots
 
@@ -169,6 +186,9 @@ def _run(args: argparse.Namespace, known: Format) -> int:
     crate.require_clips()
     spec = _spec(args, known, crate)
     check_split(crate, spec)
+    looks_at = looked_at(crate, spec.split, spec.allow_duplicates, spec.allow_contaminated)
+    for line in stale_tables(crate, looks_at):
+        print(f"warning: {line}", file=sys.stderr)
     Slots.of_run(read_run(crate, spec.labels), spec.labels, spec.text_slots)
     if args.dry_run:
         from pipeline.export.estimate import estimate_export
@@ -180,7 +200,10 @@ def _run(args: argparse.Namespace, known: Format) -> int:
 
     missing = "drop" if getattr(args, "drop_missing", False) else "stop"
     with engine(args) as work, JobView() as view:
-        export = export_crate(crate, args.out, spec, engine=work, missing_sources=missing, watch=view.watch)
+        export = export_crate(
+            crate, args.out, spec, engine=work, missing_sources=missing, watch=view.watch,
+            tokens=getattr(args, "tokens", ""), device=getattr(args, "device", "cpu"),
+        )  # fmt: skip
     say_result(export)
     return 0
 
@@ -210,19 +233,26 @@ def _spec(args: argparse.Namespace, known: Format, crate: Crate) -> ExportSpec:
         "root": getattr(args, "root", ""),
         "timing": getattr(args, "timing", "clip"),
     }
+    codec = None
+    if tokens := getattr(args, "tokens", ""):
+        from pipeline.export.tokens.codec import read_codec
+
+        codec = read_codec(tokens, args.codebooks)
+    elif getattr(args, "codebooks", None) is not None:
+        raise BadInput("--codebooks needs --tokens FOLDER, the codec whose codebooks they are")
     if known.layout != "captions":
         whole = args.whole_tracks and args.audio is None
         audio = choose_audio(
             crate,
             audio="source" if whole else args.audio,
-            rate_hz=args.rate,
-            channels=args.channels,
+            rate_hz=args.rate or (codec.rate_hz if codec else None),
+            channels=args.channels or (codec.channels if codec else None),
             wants_hz=known.rate_hz,
             wants_channels=known.channels,
-            reader=known.name,
+            reader="this codec" if codec else known.name,
         )
         values |= {"audio": audio.audio, "rate_hz": audio.rate_hz, "channels": audio.channels}
-        values |= {"codec": args.codec, "whole_tracks": args.whole_tracks}
+        values |= {"codec": args.codec, "whole_tracks": args.whole_tracks, "tokens": codec}
     try:
         return ExportSpec.model_validate(values)
     except ValidationError as error:

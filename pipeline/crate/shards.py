@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -79,6 +80,7 @@ class ShardWriter:
             compression=compression,
             use_dictionary=[n for n in _leaf_names(schema, plain) if not n.startswith("embedding")],
             write_statistics=[n for n in plain if not pa.types.is_nested(schema.field(n).type)],
+            **({"write_batch_size": 1} if group_bytes is not None else {}),
         )
         self.rows = 0
 
@@ -100,8 +102,27 @@ class ShardWriter:
     def _flush(self, rows: int) -> None:
         batch, self._rows = self._rows[:rows], self._rows[rows:]
         self._held_bytes = 0 if not self._rows else self._held_bytes
-        self._writer.write_table(pa.Table.from_pylist(batch, schema=self._schema))
+        self._writer.write_table(self._table(batch))
         self.rows += rows
+
+    def _table(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+        """Where row groups are counted in bytes, media are not copied together: a chunk a row, a page a chunk."""
+        if self._group_bytes is None:
+            return pa.Table.from_pylist(rows, schema=self._schema)
+        bare = [{name: value for name, value in row.items() if name not in self._media} for row in rows]
+        table = pa.Table.from_pylist(bare, schema=self._schema)
+        for name in self._media:
+            chunks = [_media_chunk(row[name], self._schema.field(name).type) for row in rows]
+            table = table.set_column(self._schema.names.index(name), self._schema.field(name), pa.chunked_array(chunks))
+        return table
+
+
+def _media_chunk(value: Mapping[str, Any], kind: pa.DataType) -> pa.Array:
+    """One row of a media column over the very bytes that it was given."""
+    data = value["bytes"]
+    offsets = pa.py_buffer(np.array([0, len(data)], np.int32))
+    binary = pa.BinaryArray.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(data)])
+    return pa.StructArray.from_arrays([binary, pa.array([value["path"]], pa.string())], fields=list(kind))
 
 
 def _leaf_names(schema: pa.Schema, columns: Iterable[str]) -> list[str]:

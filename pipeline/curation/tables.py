@@ -9,6 +9,7 @@ grow with the crate.
 from __future__ import annotations
 
 import io
+import posixpath
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,13 +32,18 @@ __all__ = [
     "find_split",
     "groups_of",
     "left_out_tracks",
+    "looked_at",
     "split_of",
+    "stale_tables",
     "table_rows",
     "tables_hash",
     "write_table",
 ]
 
 SPLITS, DECONTAMINATE = "splits", "decontaminate"
+_COVERS = b"cratedig_pours"
+"""In a table's metadata: how many of the crate's pours it was made of."""
+_COMMANDS = {"dedup": "dedup", "decontaminate": "decontaminate", "splits": "split"}
 GROUPS, PAIRS = "dedup/groups.parquet", "dedup/pairs.parquet"
 
 
@@ -61,6 +67,32 @@ def left_out_tracks(
             elif not row["keep"] and (ids is None or row["track_id"] in ids):
                 found[row["track_id"]] = "duplicate"
     return found
+
+
+def stale_tables(crate: Crate, names: Iterable[str] | None = None) -> list[str]:
+    """A sentence for each table (of `names`, or of all) that was made before the crate grew."""
+    if names is None:
+        folders = (posixpath.dirname(GROUPS), DECONTAMINATE, SPLITS)
+        names = [f"{f}/{n}" for f in folders for n in crate.storage.list(f, ".parquet") if f"{f}/{n}" != PAIRS]
+    said = []
+    for name in names:
+        if not crate.storage.exists(name):
+            continue
+        with crate.storage.open(name) as file:
+            covered = (pq.ParquetFile(file).schema_arrow.metadata or {}).get(_COVERS)
+        if covered is not None and (lacking := len(crate.pours) - int(covered)) > 0:
+            said.append(
+                f"{name} was made before {lacking} of the crate's pours came in and says nothing of their tracks; make "
+                f"it again: cratedig {_COMMANDS[name.partition('/')[0]]} {crate.storage.url}"
+            )
+    return said
+
+
+def looked_at(crate: Crate, split: str, duplicates: bool, contaminated: bool) -> list[str]:
+    """The tables that somebody reads who uses a split of the crate's (empty: none) and leaves out doubles and what is
+    contaminated, unless `duplicates`, `contaminated` are wanted, too."""
+    names = [] if contaminated else [f"{DECONTAMINATE}/{n}" for n in crate.storage.list(DECONTAMINATE, ".parquet")]
+    return [*names, *([] if duplicates else [GROUPS]), *([f"{SPLITS}/{split}.parquet"] if split else [])]
 
 
 def groups_of(crate: Crate) -> dict[str, str]:
@@ -137,6 +169,7 @@ def _of(parts: Iterable[pa.Table], ids: pa.Array | None) -> list[dict[str, Any]]
 
 
 def write_table(crate: Crate, name: str, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> None:
-    """The same rows in the same order are the same bytes."""
+    """The same rows in the same order, of as many pours, are the same bytes."""
+    schema = schema.with_metadata({_COVERS: str(len(crate.pours))})
     with crate.storage.write(name) as file:
         pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), file, compression="zstd")

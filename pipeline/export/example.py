@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-__all__ = ["Audio", "Example"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Audio", "Example", "Tokens"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +24,16 @@ class Audio:
     @property
     def seconds(self) -> float:
         return self.samples / self.rate_hz
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """Audio as a neural codec's codes."""
+
+    codes_KF: NDArray[np.int16]
+    """[codebooks, frames]"""
+    scales: tuple[float, ...] = ()
+    """Loudness of each chunk, where the codec takes it off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +74,7 @@ class Example:
     """Cosine of each of `captions` as it was drawn; empty where texts are joined or not retrieved."""
     embedding: Any = None
     audio: Audio | None = None
+    tokens: Tokens | None = None
 
     def with_audio(self, audio: Audio) -> Example:
         return replace(self, audio=audio)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipeline.export.layouts.layout import Layout, Row
 from pipeline.export.select import select
 from pipeline.export.spec import ExportSpec
 from pipeline.export.texts import Slots, choose_texts, join_texts
+from pipeline.export.tokens.tokenizer import Tokenizer
 from pipeline.records import ShardReport
 from pipeline.source.fetch import fetched
 from pipeline.source.licence import spdx
@@ -49,6 +50,7 @@ class Exporter:
     layout: Layout
     missing_sources: str = "stop"
     """`stop`: a source that is gone or changed ends the run; `drop`: its clips are left out and counted."""
+    tokenizer: Tokenizer | None = None
     slots: Slots = field(init=False)
     decoder: GuardedDecoder | None = None
 
@@ -73,6 +75,8 @@ def export_shard(exporter: Exporter, index: int, at: tuple[str, int, int], run_h
 
     def counted() -> Iterator[Example]:
         for example in examples_of(exporter, index, counts):
+            if exporter.tokenizer is not None:
+                example = replace(example, tokens=exporter.tokenizer.encode(example.sound.data))
             seconds = example.audio.seconds if example.audio is not None else example.duration_s
             Row.of(example.__dict__, example.split, seconds).count(counts, exporter.spec)
             beat({"clips": counts["clips"]})

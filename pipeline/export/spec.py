@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.export.tokens.codec import CodecCard
 from pipeline.ids import content_hash
 
 __all__ = ["EXPORT_VERSION", "INDEXES", "REDACTABLE", "ExportSpec", "hash_shares"]
 
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 """Raised when the same crate and spec would be written otherwise."""
 INDEXES = (
     "stable-audio",
@@ -52,6 +53,8 @@ class ExportSpec(BaseModel):
     require_licence: bool = False
     redact: tuple[str, ...] = ()
     with_embeddings: bool = False
+    tokens: CodecCard | None = None
+    """A codec whose codes of the audio are one more column."""
     allow_duplicates: bool = False
     allow_contaminated: bool = False
     index: tuple[str, ...] = ()
@@ -76,8 +79,20 @@ class ExportSpec(BaseModel):
             raise ValueError("whole tracks are not in the crate: they come from --audio source alone")
         if "musicgen-trainer" in self.index and self.codec != "wav":
             raise ValueError(f"musicgen_trainer reads .wav alone, the codec is {self.codec}; give --codec wav")
+        if self.tokens is not None:
+            self._fits_codec(self.tokens)
         hash_shares(self.split)
         return self
+
+    def _fits_codec(self, codec: CodecCard) -> None:
+        if self.layout != "hf" or self.whole_tracks or self.codec == "opus":
+            raise ValueError("tokens are a column of hf beside the FLAC or WAV of clips: no whole tracks, no Opus")
+        if (self.rate_hz, self.channels) != (codec.rate_hz, codec.channels):
+            raise ValueError(
+                f"the codec hears {codec.rate_hz} Hz with {codec.channels} channels, the audio is asked for at "
+                f"{self.rate_hz} Hz with {self.channels}: tokens are of the audio beside them, leave --rate and "
+                "--channels out"
+            )
 
     @property
     def finishing(self) -> set[str]:

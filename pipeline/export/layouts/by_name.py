@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.export.layouts.captions import CAPTIONS_USAGE, Captions
 from pipeline.export.layouts.folder import FOLDER_USAGE, Folder
-from pipeline.export.layouts.hf import HF_USAGE, Hf
+from pipeline.export.layouts.hf import HF_USAGE, Hf, tokens_usage
 from pipeline.export.layouts.layout import Layout
 from pipeline.export.layouts.wds import WDS_USAGE, Wds
 from pipeline.export.spec import ExportSpec
@@ -20,4 +20,6 @@ def layout_of(spec: ExportSpec, dimension: int) -> Layout:
 
 def usage_of(spec: ExportSpec) -> str:
     """Markdown for the card."""
-    return {"hf": HF_USAGE, "wds": WDS_USAGE, "folder": FOLDER_USAGE, "captions": CAPTIONS_USAGE}[spec.layout]
+    return {"hf": HF_USAGE + tokens_usage(spec), "wds": WDS_USAGE, "folder": FOLDER_USAGE, "captions": CAPTIONS_USAGE}[
+        spec.layout
+    ]

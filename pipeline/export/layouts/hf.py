@@ -16,7 +16,7 @@ from pipeline.export.layouts.layout import PerSplit, Removal, Row
 from pipeline.export.spec import ExportSpec
 from pipeline.storage import HashingFile, Storage
 
-__all__ = ["GROUP_BYTES", "HF_USAGE", "Hf", "dataset_info", "hf_schema"]
+__all__ = ["GROUP_BYTES", "HF_USAGE", "Hf", "dataset_info", "hf_schema", "tokens_usage"]
 
 GROUP_BYTES = 64 << 20
 """Audio in a row group, at most: what a reader must hold to read one row."""
@@ -39,6 +39,9 @@ def hf_schema(spec: ExportSpec, dimension: int = 0) -> pa.Schema:
     ]
     if dimension:
         fields.append(("embedding", pa.list_(pa.float32(), dimension)))
+    if spec.tokens is not None:
+        fields.append(("tokens", pa.list_(pa.list_(pa.int16()))))
+        fields += [("token_scales", pa.list_(pa.float32()))] if spec.tokens.scaled else []
     return with_features(pa.schema([pa.field(name, kind) for name, kind in fields]), {"audio": spec.rate_hz})
 
 
@@ -53,12 +56,31 @@ draws from `captions` each time it reads a row.
 """
 
 
+def tokens_usage(spec: ExportSpec) -> str:
+    """What a reader of `tokens` must know, in Markdown."""
+    if (codec := spec.tokens) is None:
+        return ""
+    said = (
+        f"\n`tokens` [codebooks, frames] are integer codes of the audio beside them by {codec.line()}. The first k "
+        "rows are the codes of the same codec with k codebooks."
+    )
+    if codec.chunk_frames:
+        said += (
+            f" The codec hears chunks that overlap: {codec.chunk_frames} frames are one chunk, the last may be shorter."
+        )
+    if codec.scaled:
+        said += " `token_scales` has the loudness of each chunk, which decoding needs."
+    return said + "\n"
+
+
 def dataset_info(spec: ExportSpec, dimension: int, rows: Mapping[str, int], size: Mapping[str, int]) -> str:
     """The hub's `dataset_info` in YAML: features, and rows and bytes by split."""
     lines = ["dataset_info:", "  features:", "  - name: audio", "    dtype:", "      audio:"]
     lines.append(f"        sampling_rate: {spec.rate_hz}")
     for field in hf_schema(spec, dimension if spec.with_embeddings else 0):
-        if field.name != "audio":
+        if field.name == "tokens":
+            lines += ["  - name: tokens", "    sequence:", "      sequence: int16"]
+        elif field.name != "audio":
             kind = field.type.value_type if pa.types.is_nested(field.type) else field.type
             word = "sequence" if pa.types.is_nested(field.type) else "dtype"
             name = {pa.string(): "string", pa.float64(): "float64", pa.float32(): "float32", pa.int32(): "int32"}[kind]
@@ -132,7 +154,10 @@ class Hf:
         )
         plain += "source_rate_hz source_channels"
         row |= {name: getattr(example, name) for name in plain.split()}
-        return row | ({"embedding": example.embedding} if spec.with_embeddings else {})
+        row |= {"embedding": example.embedding} if spec.with_embeddings else {}
+        if (tokens := example.tokens) is not None:
+            row |= {"tokens": list(tokens.codes_KF), "token_scales": list(tokens.scales)}
+        return row
 
     def read(self, out: Storage, name: str, limit: int) -> Iterator[tuple[dict[str, Any], bytes]]:
         with out.open(name) as file:
