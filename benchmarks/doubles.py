@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.crate.crate import Crate
-from pipeline.curation.doubles import ERROR, find_doubles, near
+from pipeline.curation.doubles import COHERENCE, COSINE, ERROR, find_doubles, read_clips
+from pipeline.curation.likeness.neighbours import near
 from pipeline.curation.split import described_tracks
 from pipeline.ids import hash_u64
 
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=60)
     parser.add_argument("--clips-per-track", type=int, default=3)
     parser.add_argument(
-        "--growth", default="", help="also time the search among so many random clips, such as 20000,40000"
+        "--growth", default="", help="also the search among so many clips drawn like these, such as 10000,100000"
     )
     args = parser.parse_args()
     folder, crate = args.work / "in", args.work / "crate"
@@ -54,7 +55,8 @@ def main() -> None:
     options = ["--clips-per-track", str(args.clips_per_track)]
     cratedig("plan", str(folder), "--out", str(crate), *options)
     cratedig("clips", str(crate), "--workers", "1")
-    print(json.dumps(judge(Crate.open(crate), made) | growth(args.growth), indent=1))
+    found = Crate.open(crate)
+    print(json.dumps(judge(found, made) | growth(found, made, args.growth), indent=1))
 
 
 def make(music: Path, folder: Path, tracks: int, copies: int) -> dict[str, str]:
@@ -104,43 +106,64 @@ def cratedig(*arguments: str) -> None:
 
 
 def judge(crate: Crate, made: dict[str, str]) -> dict[str, object]:
-    """Recall by way, false pairs, and the errors of true and false candidates: the threshold lies between them."""
-    started = time.monotonic()
-    every = find_doubles(crate, error=0.499)
-    seconds = time.monotonic() - started
+    """Recall by way, false pairs, and how near the bounds true and false pairs come."""
     name = {track: str(known.row["source_key"]) for track, known in described_tracks(crate).items()}
     one = {key: made.get(key, key).partition("-")[2] for key in name.values()}  # a collection has doubles of its own
-    least: dict[tuple[str, str], tuple[float, float]] = {}
-    for pair in every.pairs:
+    near: dict[tuple[str, str], tuple[float, float]] = {}
+    for pair in find_doubles(crate, error=0.45, common=0.0).pairs:
         a, b = sorted(name[clip.rpartition("-")[0]] for clip in (pair.clip_a, pair.clip_b))
-        least[a, b] = min(least.get((a, b), (1.0, 0.0)), (pair.error, pair.cosine))
-    true = {pair: found for pair, found in least.items() if one[pair[0]] == one[pair[1]]}
-    false = {pair: found for pair, found in least.items() if one[pair[0]] != one[pair[1]]}
+        near[a, b] = min(near.get((a, b), (1.0, 0.0)), (pair.error, pair.coherence), key=lambda both: both[0] - both[1])
+    true = {pair: found for pair, found in near.items() if one[pair[0]] == one[pair[1]]}
+    false = {pair: found for pair, found in near.items() if one[pair[0]] != one[pair[1]]}
+    started = time.monotonic()
     doubles = find_doubles(crate)
+    seconds = time.monotonic() - started
     group = {name[track]: label for label, (_, members) in doubles.groups.items() for track in members}
     lost = [copy for copy, of in made.items() if copy in one and of in one and group.get(copy, 0) != group.get(of, 1)]
-    own = sum(1 for pair, (e, _) in least.items() if e <= ERROR and not any(n.startswith("copy") for n in pair))
+    own = sum(1 for pair, (e, c) in near.items()
+              if e <= ERROR and c >= COHERENCE and not any(n.startswith("copy") for n in pair))  # fmt: skip
     wrong = [sorted(name[t] for t in m) for _, m in doubles.groups.values() if len({one[name[t]] for t in m}) > 1]
-    errors = {way: max((e for p, (e, _) in true.items() if way in str(p)), default=None) for way in WAYS}
+    worst = {way: [found for pair, found in true.items() if way in str(pair)] for way in WAYS}
     return {
-        "tracks": len(name), "copies": sum(copy in one for copy in made), "clips": every.clips,
+        "tracks": len(name), "copies": sum(copy in one for copy in made), "clips": doubles.clips,
         "doubles of the collection's own": own,
-        "candidates": every.candidates, "copies not found": lost, "groups of different tracks": wrong,
-        "worst error of a copy by way": errors,
-        "least errors of different tracks": sorted((e, c, *p) for p, (e, c) in false.items())[:8],
+        "candidates": doubles.candidates, "copies not found": lost, "groups of different names": wrong,
+        "pairs with the same notes and another waveform": doubles.apart,
+        "worst error and coherence of a copy by way": {
+            way: (max(e for e, _ in found), min(c for _, c in found)) for way, found in worst.items() if found
+        },
+        "different names, nearest by error and coherence": sorted((e, c, *p) for p, (e, c) in false.items())[:10],
         "seconds": round(seconds, 1),
     }  # fmt: skip
 
 
-def growth(sizes: str) -> dict[str, object]:
-    """Seconds of the search for candidates among random unit vectors of 512 numbers."""
-    found = {}
+def growth(crate: Crate, made: dict[str, str], sizes: str) -> dict[str, object]:
+    """Seconds and recall of the search for candidates among embeddings drawn like the crate's: of the same mean and
+    covariance, with a copy of each hundredth clip that differs from it as a copy of the trial does from its own."""
+    clips, _, embedding_ND = read_clips(crate)
+    name = {track: str(known.row["source_key"]) for track, known in described_tracks(crate).items()}
+    at = {(name[clip.rpartition("-")[0]], clip.rpartition("-")[2]): n for n, clip in enumerate(clips)}
+    copies = [(at[of, start], n) for (key, start), n in at.items() if (of := made.get(key, "")) and (of, start) in at]
+    change_CD = np.stack([embedding_ND[copy] - embedding_ND[of] for of, copy in copies])
+    dice, found = np.random.default_rng(0), {}
     for size in map(int, filter(None, sizes.split(","))):
-        draw = np.random.default_rng(0).standard_normal((size, 512), np.float32)
-        started = time.monotonic()
-        near(draw / np.linalg.norm(draw, axis=1, keepdims=True), np.arange(size), 0.9)
-        found[size] = round(time.monotonic() - started, 1)
-    return {"seconds of the search": found} if found else {}
+        drawn = dice.multivariate_normal(embedding_ND.mean(0), np.cov(embedding_ND, rowvar=False), size, method="eigh")
+        own = np.arange(0, size, 100)
+        drawn = np.concatenate([drawn, drawn[own] + change_CD[dice.integers(0, len(change_CD), len(own))]])
+        drawn = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+        some = dice.choice(size, (2, 100_000))
+        alike = np.quantile(np.einsum("nd,nd->n", drawn[some[0]], drawn[some[1]]), (0.5, 0.99)).round(3).tolist()
+        said: dict[str, object] = {"cosines of other clips, median and 99 %": alike}
+        for way in ("exact", "cells"):
+            started = time.monotonic()
+            pairs, _ = near(drawn, np.arange(len(drawn)), COSINE, exact=way == "exact")
+            seconds = time.monotonic() - started
+            ids = {(a, b) for a, b, _ in pairs}
+            recall = float(np.mean([(int(a), size + k) in ids for k, a in enumerate(own)]))
+            said[way] = {"seconds": round(seconds, 1), "pairs": len(pairs), "copies found": round(recall, 4)}
+        found[size] = said
+        print(size, said, file=sys.stderr, flush=True)
+    return {"search for candidates": found} if found else {}
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--audio", metavar="FOLDER", help="the set's audio: every clip of the crate is compared with it"
     )
-    parser.add_argument("--threshold", type=float, metavar="SHARE", help="bits that may differ (default: 0.22)")
+    parser.add_argument("--threshold", type=float, metavar="SHARE", help="bits that may differ (default: 0.3)")
     parser.add_argument("--name", default="", help="of the table (default: the set's)")
     parser.add_argument("--dry-run", action="store_true", help="say what was found, write nothing")
 

@@ -25,14 +25,14 @@ def add_parser(subparsers: Any) -> None:
         "dedup",
         help="find tracks that are one recording",
         about="Finds copies: equal files, equal samples, and the same recording after other codecs, rates, gain, a "
-        "shift, filters or noise. Embeddings find candidates, a fingerprint of the sound decides. Nothing is deleted: "
-        "export and train leave out all but the best of a group, split keeps a group on one side. Other takes, mixes "
-        "and speeds are other recordings.",
+        "shift, filters or noise. Embeddings find candidates, a fingerprint of the sound and the waveform decide. "
+        "Nothing is deleted: export and train leave out all but the best of a group, split keeps a group on one side. "
+        "Other takes, mixes and speeds are other recordings.",
         example=_EXAMPLE,
         run=_run,
     )
     parser.add_argument("crate", help="folder of a crate")
-    parser.add_argument("--threshold", type=float, metavar="SHARE", help="bits that may differ (default: 0.22)")
+    parser.add_argument("--threshold", type=float, metavar="SHARE", help="bits that may differ (default: 0.3)")
     parser.add_argument("--cosine", type=float, metavar="X", help="embeddings this near are compared (default: 0.75)")
     parser.add_argument(
         "--keep", default="best", choices=("best", "first"), help="best (default): longest, highest rate, lossless, "
@@ -79,7 +79,9 @@ def _say(crate: Crate, doubles: Doubles) -> None:
     for rule, count in sorted(doubles.rules.items()):
         print(f"  {count} pairs by {rule}")
     if doubles.crowded:
-        print(f"  {doubles.crowded} clips have more neighbours than the 24 nearest, which were compared; see --cosine")
+        print(f"  {doubles.crowded} clips may have more neighbours than the 24 compared; see --cosine")
+    if doubles.apart:
+        print(f"  {doubles.apart} pairs of clips have the same notes, not the same waveform: other mixes, left apart")
     known = described_tracks(crate) if doubles.groups else {}
     for best, members in list(doubles.groups.values())[:20]:
         names = [str(known[track].row["source_key"]) for track in (best, *(m for m in members if m != best))]

@@ -1,13 +1,14 @@
-"""Which tracks of a crate are one recording: equal bytes, equal samples, or a fingerprint that says so.
+"""Which tracks of a crate are one recording: equal bytes, equal samples, or the same sound.
 
-Embeddings, which every clip has, find candidates, so that only those are decoded. Tracks are what is grouped: loops
-inside one track are no doubles. Nothing is deleted: `dedup/groups.parquet` says which track of a group to keep.
+Embeddings, which every clip has, find candidates; a fingerprint says which of them are the same music at the same
+moments; and the waveform, whether they are one recording of it and not two mixes or takes. Tracks are what is grouped:
+loops inside one track are no doubles. Nothing is deleted: `dedup/groups.parquet` says which track of a group to keep.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,28 +19,28 @@ from numpy.typing import NDArray
 
 from pipeline.crate.crate import Crate
 from pipeline.curation.components import tied
-from pipeline.curation.likeness.fingerprint import Fingerprint, compare
-from pipeline.curation.likeness.sound import clip_fingerprints
+from pipeline.curation.likeness.fingerprint import Fingerprint, Match, compare
+from pipeline.curation.likeness.neighbours import near
+from pipeline.curation.likeness.sound import clip_fingerprints, clip_waves
+from pipeline.curation.likeness.wave import coherence
 from pipeline.curation.tables import GROUPS, PAIRS, write_table
 from pipeline.ids import content_hash
-from pipeline.threads import one_blas_thread
 
-__all__ = ["COSINE", "ERROR", "Doubles", "Pair", "find_doubles", "near", "write_doubles"]
+__all__ = ["COHERENCE", "COSINE", "ERROR", "Doubles", "Pair", "find_doubles", "read_clips", "write_doubles"]
 
-COSINE, ERROR = 0.75, 0.22
-"""Where embeddings make a candidate, and up to which share of differing bits a candidate is a double. Measured on
-recorded music (benchmarks/doubles.py): copies differ in 0.19 of their bits or less and have a cosine of 0.79 or more by
-the bundled model; 26,466 pairs of clips of different music differ in 0.43 or more, another
-mix of one performance in 0.25."""
-_MOST_NEAR = 24
-"""Candidates of one clip, the nearest ones: in a crate of many alike clips the rest would be all against all."""
-_CHUNK = 2048
+COSINE, ERROR, COHERENCE = 0.75, 0.3, 0.92
+"""Where embeddings make a candidate, up to which share of differing bits two clips are the same music, and how much
+their waveforms must have in common to be one recording. Measured on three collections of recorded music
+(benchmarks/doubles.py), 174 copies: they differ in .25 of their bits or less and have .93 in common or more; other
+music differs in .40 or more; other mixes of one piece differ in .16 to .37, and have .25 to .91 in common."""
+_PAIRS_AT_ONCE = 500
+"""Whose waveforms are held together: half a megabyte a clip."""
 _LOSSLESS = ("flac", "alac", "ape", "wavpack", "tta", "pcm")
 _COLUMNS = ("clip_id", "track_id", "embedding", "clipped_share", "source_sha256", "source_duration_s",
             "source_sample_rate_hz", "source_codec")  # fmt: skip
 _PAIRS = pa.schema(
     [("clip_a", pa.string()), ("clip_b", pa.string()), ("cosine", pa.float32()), ("error", pa.float32()),
-     ("offset_s", pa.float32()), ("rule", pa.string())]
+     ("coherence", pa.float32()), ("offset_s", pa.float32()), ("rule", pa.string())]
 )  # fmt: skip
 _GROUPS = pa.schema([("track_id", pa.string()), ("group", pa.string()), ("keep", pa.bool_())])
 
@@ -53,6 +54,8 @@ class Pair:
     cosine: float
     error: float
     """Share of differing bits at the best offset."""
+    coherence: float
+    """Of their waveforms there, in [0, 1]."""
     offset_s: float
     """The moment of clip_a at which clip_b begins."""
     rule: str
@@ -67,7 +70,9 @@ class Doubles:
     clips: int
     candidates: int
     crowded: int
-    """Clips with more candidates than were looked at."""
+    """Clips that may have more candidates than were looked at."""
+    apart: int
+    """Pairs of clips with one fingerprint and two waveforms: other mixes or takes."""
     pairs: tuple[Pair, ...]
     groups: Mapping[str, tuple[str, tuple[str, ...]]]
     """Group -> the track to keep, and all tracks of it."""
@@ -79,11 +84,14 @@ def find_doubles(
     *,
     cosine: float = COSINE,
     error: float = ERROR,
+    common: float = COHERENCE,
     keep: str = "best",
     say: Callable[[str], None] = lambda _: None,
 ) -> Doubles:
-    """keep: `best` (longest, highest rate, lossless, least clipped) or `first` by id."""
-    clips, tracks, embedding_ND = _read(crate)
+    """cosine, error, common: bounds of embeddings, fingerprints, waveforms.
+
+    keep: `best` (longest, highest rate, lossless, least clipped) or `first` by id."""
+    clips, tracks, embedding_ND = read_clips(crate)
     say(f"{len(clips)} clips of {len(tracks)} tracks read; looking for clips that are near each other")
     pairs = list(_equal_bytes(tracks))
     sames = {track: about["source_sha256"] for track, about in tracks.items()}
@@ -97,26 +105,43 @@ def find_doubles(
         heard[clip] = print_, digest
         if len(heard) % 2000 == 0:
             say(f"{len(heard)} of {len(wanted)} clips fingerprinted")
+    alike: list[tuple[str, str, float, Match]] = []
     for a, b, score in found:
         (print_a, samples_a), (print_b, samples_b) = heard[clips[a]], heard[clips[b]]
-        match = compare(print_a, print_b, least_s=min(5.0, crate.config.clip_s / 2))
-        if match is not None and (match.error <= error or samples_a == samples_b):
-            rule = "samples" if samples_a == samples_b else "fingerprint"
+        if (match := compare(print_a, print_b, least_s=min(5.0, crate.config.clip_s / 2), error=error)) is None:
+            continue
+        if samples_a == samples_b:
             pairs.append(Pair(clip_a=clips[a], clip_b=clips[b], cosine=round(score, 4), error=match.error,
-                              offset_s=match.offset_s, rule=rule))  # fmt: skip
-    pairs.sort()
+                              coherence=1.0, offset_s=match.offset_s, rule="samples"))  # fmt: skip
+        else:
+            alike.append((clips[a], clips[b], score, match))
+    heard.clear()
+    say(f"{len(alike)} pairs have one fingerprint; comparing their waveforms")
+    coherent = list(_one_waveform(crate, alike, common))
+    pairs = sorted([*pairs, *coherent])
     return Doubles(
         tracks=len(tracks),
         clips=len(clips),
         candidates=len(found),
         crowded=crowded,
+        apart=len(alike) - len(coherent),
         pairs=tuple(pairs),
         groups=_groups(pairs, tracks, keep),
         rules=Counter(pair.rule for pair in pairs),
     )
 
 
-def _read(crate: Crate) -> tuple[list[str], dict[str, dict[str, Any]], NDArray[np.float32]]:
+def _one_waveform(crate: Crate, alike: Sequence[tuple[str, str, float, Match]], common: float) -> Iterator[Pair]:
+    for start in range(0, len(alike), _PAIRS_AT_ONCE):
+        block = alike[start : start + _PAIRS_AT_ONCE]
+        waves = dict(clip_waves(crate, {clip for a, b, *_ in block for clip in (a, b)}))
+        for a, b, score, match in block:
+            if (found := coherence(waves[a], waves[b], match.offset_s)) >= common:
+                yield Pair(clip_a=a, clip_b=b, cosine=round(score, 4), error=match.error, coherence=round(found, 4),
+                           offset_s=match.offset_s, rule="fingerprint")  # fmt: skip
+
+
+def read_clips(crate: Crate) -> tuple[list[str], dict[str, dict[str, Any]], NDArray[np.float32]]:
     """Clip ids, what is known of each track, and embeddings of length 1."""
     clips: list[str] = []
     tracks: dict[str, dict[str, Any]] = {}
@@ -137,37 +162,6 @@ def _read(crate: Crate) -> tuple[list[str], dict[str, dict[str, Any]], NDArray[n
     return clips, tracks, embedding_ND
 
 
-def near(
-    embedding_ND: NDArray[np.float32], source_N: NDArray[np.int64], cosine: float
-) -> tuple[list[tuple[int, int, float]], int]:
-    """Pairs (a < b, cosine) of clips from different sources that are each other's neighbours at `cosine` or more, the
-    24 nearest of each clip among those behind it; and of how many clips that left some out.
-    Exact: time grows with the square of N.
-    """
-    found: dict[tuple[int, int], float] = {}
-    crowded = 0
-    with one_blas_thread():
-        for start in range(0, len(embedding_ND), _CHUNK):
-            scores_CN = embedding_ND[start : start + _CHUNK] @ embedding_ND[start:].T
-            rows_P, columns_P = np.nonzero(scores_CN >= cosine)
-            later = columns_P > rows_P
-            rows_P, columns_P = rows_P[later], columns_P[later]
-            other = source_N[start + rows_P] != source_N[start + columns_P]
-            rows_P, columns_P = rows_P[other], columns_P[other]
-            for row in np.unique(rows_P):
-                columns = columns_P[rows_P == row] if len(rows_P) < 10_000 else _of_row(rows_P, columns_P, row)
-                score = scores_CN[row, columns]
-                crowded += len(columns) > _MOST_NEAR
-                for at in np.lexsort((columns, -score))[:_MOST_NEAR]:
-                    found[start + int(row), start + int(columns[at])] = float(score[at])
-    return [(a, b, score) for (a, b), score in sorted(found.items())], crowded
-
-
-def _of_row(rows_P: NDArray[np.int64], columns_P: NDArray[np.int64], row: int) -> NDArray[np.int64]:
-    """Rows come sorted out of `nonzero`."""
-    return columns_P[np.searchsorted(rows_P, row) : np.searchsorted(rows_P, row, side="right")]
-
-
 def _equal_bytes(tracks: Mapping[str, Mapping[str, Any]]) -> Iterable[Pair]:
     by_hash = defaultdict(list)
     for track in sorted(tracks):
@@ -175,7 +169,7 @@ def _equal_bytes(tracks: Mapping[str, Mapping[str, Any]]) -> Iterable[Pair]:
             by_hash[tracks[track]["source_sha256"]].append(tracks[track]["clip_id"])
     for first, *others in by_hash.values():
         for other in others:
-            yield Pair(clip_a=first, clip_b=other, cosine=1.0, error=0.0, offset_s=0.0, rule="bytes")
+            yield Pair(clip_a=first, clip_b=other, cosine=1.0, error=0.0, coherence=1.0, offset_s=0.0, rule="bytes")
 
 
 def _groups(

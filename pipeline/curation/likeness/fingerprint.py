@@ -3,7 +3,7 @@
 After Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System" (ISMIR 2002): each bit says whether the
 difference of two neighbouring bands grew or fell since a moment ago. Gain, codecs, filters and noise turn few of them.
 
-T samples at 16 kHz, F frames of 48 ms, B 32 bits, S frequencies of the correlation.
+T samples at 16 kHz, F frames of 48 ms, B 32 bits, S frequencies of a window or of the correlation.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ _WINDOW, _HOP, _BACK = 6144, 768, 4
 """Samples of a window (0.38 s) and between windows; frames between the moments that a bit compares."""
 FRAME_S = _HOP / RATE_HZ
 _BITS, _LOWEST_HZ, _HIGHEST_HZ = 32, 300.0, 3000.0
+_FIRST, _FIRST_MARGIN = 4, 0.12
+"""Each fourth bit is compared first, and how much more of those may differ than of all."""
 _QUIET = 1e-5
 """Of a clip's loudest frame, in power: what is quieter has no bits that mean anything."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The bits of a clip, and which of its frames are loud enough to have any."""
+    """The bits of a clip, a word a frame, and which of its frames are loud enough to have any."""
 
-    bits_FB: NDArray[np.bool_]
+    words_F: NDArray[np.uint32]
     heard_F: NDArray[np.bool_]
 
-    def spectrum(self, size: int) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
-        """[S, B] of the bits as +1 and -1 (0 where nothing is heard), and [S, 1] of what is heard."""
-        signs_FB = np.where(self.bits_FB, np.float32(1), np.float32(-1)) * self.heard_F[:, None]
-        bits_SB = np.fft.rfft(signs_FB, size, axis=0).astype(np.complex64)
-        return bits_SB, np.fft.rfft(self.heard_F.astype(np.float32), size).astype(np.complex64)[:, None]
+    def spectrum(self, size: int, every: int = 1) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+        """[B, S] of each `every`th bit as +1 and -1 (0 where nothing is heard), and [S] of what is heard."""
+        bits_BF = self.words_F >> np.arange(0, _BITS, every, dtype=np.uint32)[:, None] & 1
+        heard_F = self.heard_F.astype(np.float32)
+        signs_BF = (2 * bits_BF.astype(np.float32) - 1) * heard_F
+        return np.fft.rfft(signs_BF, size, axis=1).astype(np.complex64), np.fft.rfft(heard_F, size).astype(np.complex64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,29 +57,40 @@ def fingerprint(samples_T: NDArray[np.float32]) -> Fingerprint:
     """Of mono sound at 16 kHz."""
     frames = max(0, 1 + (len(samples_T) - _WINDOW) // _HOP)
     if frames <= _BACK:
-        return Fingerprint(np.zeros((0, _BITS), bool), np.zeros(0, bool))
+        return Fingerprint(np.zeros(0, np.uint32), np.zeros(0, bool))
     windows_FT = np.lib.stride_tricks.sliding_window_view(samples_T, _WINDOW)[::_HOP]
-    power_FS = np.abs(np.fft.rfft(windows_FT * np.hanning(_WINDOW).astype(np.float32), axis=1)) ** 2
-    edges = np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, _BITS + 2) * _WINDOW / RATE_HZ
-    starts = np.round(edges).astype(int)
-    bands_FB = np.add.reduceat(power_FS[:, : starts[-1]], starts[:-1], axis=1)
+    edges = np.round(np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, _BITS + 2) * _WINDOW / RATE_HZ).astype(int)
+    spectrum_FS = np.fft.rfft(windows_FT * np.hanning(_WINDOW).astype(np.float32), axis=1)[:, : edges[-1]]
+    bands_FB = np.add.reduceat(spectrum_FS.real**2 + spectrum_FS.imag**2, edges[:-1], axis=1)
     slope_FB = np.diff(np.sqrt(bands_FB), axis=1)
     loud_F = bands_FB.sum(axis=1)
     heard_F = loud_F > _QUIET * max(float(loud_F.max()), 1e-9)
-    return Fingerprint(slope_FB[_BACK:] > slope_FB[:-_BACK], heard_F[_BACK:] & heard_F[:-_BACK])
+    bits_FB = slope_FB[_BACK:] > slope_FB[:-_BACK]
+    words_F = (bits_FB * (1 << np.arange(_BITS, dtype=np.uint32))).sum(axis=1, dtype=np.uint32)
+    return Fingerprint(words_F, heard_F[_BACK:] & heard_F[:-_BACK])
 
 
-def compare(a: Fingerprint, b: Fingerprint, *, least_s: float) -> Match | None:
+def compare(a: Fingerprint, b: Fingerprint, *, least_s: float, error: float | None = None) -> Match | None:
     """At the offset with the fewest differing bits among those that compare `least_s` of sound or more; None where
-    there is no such offset."""
+    there is no such offset, or where more than `error` of the bits differ.
+
+    With `error`, a quarter of the bits is looked at first: what is far above it there is other music.
+    """
     size = max(_size(len(a.heard_F)), _size(len(b.heard_F)))
-    (bits_a, heard_a), (bits_b, heard_b) = a.spectrum(size), b.spectrum(size)
-    agree = np.fft.irfft((bits_a * bits_b.conj()).sum(axis=1), size)
-    heard = np.rint(np.fft.irfft((heard_a * heard_b.conj()).sum(axis=1), size))
+    if error is not None and (first := _aligned(a, b, size, least_s, _FIRST)) and first.error > error + _FIRST_MARGIN:
+        return None
+    found = _aligned(a, b, size, least_s, 1)
+    return None if found is None or (error is not None and found.error > error) else found
+
+
+def _aligned(a: Fingerprint, b: Fingerprint, size: int, least_s: float, every: int) -> Match | None:
+    (bits_a, heard_a), (bits_b, heard_b) = a.spectrum(size, every), b.spectrum(size, every)
+    agree = np.fft.irfft((bits_a * bits_b.conj()).sum(axis=0), size)
+    heard = np.rint(np.fft.irfft(heard_a * heard_b.conj(), size))
     enough = heard >= max(least_s / FRAME_S, 1)
     if not enough.any():
         return None
-    error = np.where(enough, 0.5 - agree / (2 * _BITS * np.maximum(heard, 1)), np.inf)
+    error = np.where(enough, 0.5 - agree / (2 * len(bits_a) * np.maximum(heard, 1)), np.inf)
     best = int(error.argmin())
     shift = best if best < len(a.heard_F) else best - size
     return Match(

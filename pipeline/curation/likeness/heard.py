@@ -60,6 +60,6 @@ class HeardIndex:
 def _halves(one: Fingerprint) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Half words, told apart by which half they are, and their frames; of frames that are heard."""
     frames_F = np.flatnonzero(one.heard_F).astype(np.int32)
-    weights = 1 << np.arange(16)
-    parts = [one.bits_FB[frames_F, 16 * k : 16 * k + 16] @ weights + (k << 16) for k in range(_HALVES)]
-    return np.concatenate(parts).astype(np.int32), np.tile(frames_F, _HALVES)
+    words_F = one.words_F[frames_F]
+    parts = [((words_F >> np.uint32(16 * k)) & np.uint32(0xFFFF)).astype(np.int32) + (k << 16) for k in range(_HALVES)]
+    return np.concatenate(parts), np.tile(frames_F, _HALVES)

@@ -1,4 +1,4 @@
-"""The sound of some of a crate's clips as fingerprints: only row groups that hold one of them are read."""
+"""The sound of some of a crate's clips, for comparing: only row groups that hold one of them are read."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from pipeline.audio.flac import decode_flac, to_int16
 from pipeline.crate.crate import Crate
 from pipeline.crate.schema import audio_columns
 from pipeline.curation.likeness.fingerprint import RATE_HZ, Fingerprint, fingerprint
+from pipeline.curation.likeness.wave import WAVE_HZ
 
-__all__ = ["at_rate", "clip_fingerprints"]
+__all__ = ["at_rate", "clip_fingerprints", "clip_waves"]
 
 
 def clip_fingerprints(
@@ -26,6 +27,20 @@ def clip_fingerprints(
 
     The hash is of the samples as the crate holds them: equal for two files that decode to the same sound.
     """
+    for clip, samples_T, rate_hz in _samples(crate, clips, on_shard):
+        digest = hashlib.blake2b(to_int16(samples_T).tobytes(), digest_size=16).hexdigest()
+        yield clip, fingerprint(at_rate(samples_T, rate_hz)), digest
+
+
+def clip_waves(crate: Crate, clips: Collection[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """(clip_id, samples at 4 kHz) of the clips named."""
+    for clip, samples_T, rate_hz in _samples(crate, clips, lambda _: None):
+        yield clip, at_rate(samples_T, rate_hz, WAVE_HZ)
+
+
+def _samples(
+    crate: Crate, clips: Collection[str] | None, on_shard: Callable[[int], None]
+) -> Iterator[tuple[str, NDArray[np.float32], int]]:
     rates = audio_columns(crate.config)
     column = min(rates, key=lambda name: (rates[name] < RATE_HZ, abs(rates[name] - RATE_HZ)))
     wanted = None if clips is None else pa.array(sorted(clips), pa.string())
@@ -44,15 +59,14 @@ def clip_fingerprints(
                 )
                 for row in chosen:
                     samples_T, rate = decode_flac(audio.field("bytes")[int(row)].as_py())
-                    digest = hashlib.blake2b(to_int16(samples_T).tobytes(), digest_size=16).hexdigest()
-                    yield ids[int(row)].as_py(), fingerprint(at_rate(samples_T, rate)), digest
+                    yield ids[int(row)].as_py(), samples_T, rate
         on_shard(index)
 
 
-def at_rate(samples_T: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
-    """Resampled to what fingerprints are made of."""
-    if rate_hz == RATE_HZ:
+def at_rate(samples_T: NDArray[np.float32], rate_hz: int, wanted_hz: int = RATE_HZ) -> NDArray[np.float32]:
+    """Resampled, by default to what fingerprints are made of."""
+    if rate_hz == wanted_hz:
         return samples_T
     import soxr
 
-    return np.asarray(soxr.resample(samples_T, rate_hz, RATE_HZ, quality="HQ"), np.float32)
+    return np.asarray(soxr.resample(samples_T, rate_hz, wanted_hz, quality="HQ"), np.float32)
