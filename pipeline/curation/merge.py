@@ -1,15 +1,21 @@
-"""Finished crates of one configuration joined into a new one, pour by pour: nothing is decoded or searched again."""
+"""Finished crates of one configuration joined into a new one, pour by pour: nothing is decoded or searched again.
+
+A track that stands in two of them is kept once, if its file's bytes are the same; another file under the same key gets
+a key of its own, with its crate's name in front.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline.crate.crate import CANDIDATES, CLIPS, REJECTS, Crate
-from pipeline.crate.plan import PLAN, as_tracks, pour_file, read_pour, write_pour
+from pipeline.crate.crate import CANDIDATES, CLIPS, REJECTS, SET_FILE, Crate
+from pipeline.crate.plan import PLAN, Pour
 from pipeline.crate.removed import REMOVED_FILE, read_removed, write_removed
-from pipeline.crate.seals import write_sealed
+from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.shards import marker_name, part_name, read_marker
+from pipeline.curation.joined import Clash, clash, joined_pour, joined_shard
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.storage import HashingFile, Storage
 
@@ -18,8 +24,9 @@ __all__ = ["merge_crates"]
 _BLOCK = 1 << 22
 
 
-def merge_crates(crates: Sequence[Crate], out: Storage) -> Crate:
-    """A crate at `out` with the pours of all, in their order; labels are to be drawn there by the joint counts.
+def merge_crates(crates: Sequence[Crate], out: Storage) -> tuple[Crate, Counter[str]]:
+    """A crate at `out` with the pours of all, in their order; labels are to be drawn there by the joint counts. And how
+    many tracks were `dropped`, since an earlier crate has them, and `renamed`.
 
     Candidates and caption matrices come along, so that labelling searches only what no crate had searched. A merge that
     was interrupted is begun again. Raises CrateMismatch for crates that do not fit together.
@@ -28,7 +35,7 @@ def merge_crates(crates: Sequence[Crate], out: Storage) -> Crate:
     for crate in crates:
         crate.require_settled()
         crate.require_clips()
-    _refuse(crates)
+    clashes = _clashes(crates)
     if out.exists("crate.json"):
         raise CrateMismatch(f"{out.url} is a crate already; give --out a new or empty folder")
     known = (PLAN, CLIPS, REJECTS, CANDIDATES, REMOVED_FILE)
@@ -40,62 +47,71 @@ def merge_crates(crates: Sequence[Crate], out: Storage) -> Crate:
     merged = replace(merged, pours=tuple(pour for crate in crates for pour in crate.pours), made_with=first.made_with)
     removals = sorted({r.track_id: r for crate in crates for r in read_removed(crate.storage)}.values())
     with out.lock():
-        number = shard = 0
-        for crate in crates:
-            for pour in range(len(crate.pours)):
-                write_pour(out, number, read_pour(crate.storage, pour))
-                number += 1
+        pours: list[Pour] = []
+        for crate, clashing in zip(crates, clashes, strict=True):
+            for number in range(len(crate.pours)):
+                pours.append(joined_pour(crate, number, clashing, merged, len(pours)))
+        merged = replace(merged, pours=tuple(pours))
+        shard = 0
+        for crate, clashing in zip(crates, clashes, strict=True):
             sets = [n for n in crate.storage.list(CANDIDATES) if not n.endswith((".npy", ".json", ".parts"))]
             for index in crate.shards:
                 for folder in (CLIPS, *(f"{CANDIDATES}/{name}" for name in sets)):
-                    _copy_shard(crate, index, merged, shard, folder)
+                    _join_shard(crate, index, clashing, merged, shard, folder)
                 shard += 1
             for name in _beside_shards(crate, sets):
                 if not out.exists(name):
                     _copy(crate.storage, name, out, name)
-        pours = [replace(p, sha256=out.sha256(pour_file(n))) for n, p in enumerate(merged.pours)]
         listed = write_removed(out, removals) if removals else ""
-        merged = replace(merged, pours=tuple(pours), removed=len(removals), removed_sha256=listed)
+        merged = replace(merged, removed=len(removals), removed_sha256=listed)
         merged.write_header()
-    return merged
+    return merged, Counter(
+        dropped=sum(len(one.dropped) for one in clashes), renamed=sum(len(one.renamed) for one in clashes)
+    )
 
 
-def _refuse(crates: Sequence[Crate]) -> None:
-    seen: dict[str, str] = {}
+def _clashes(crates: Sequence[Crate]) -> list[Clash]:
+    """Of each crate with those before it. Raises CrateMismatch for crates that do not fit together."""
     barred = {r.track_id: c.storage.url for c in crates for r in read_removed(c.storage)}
+    seen: dict[str, str] = {}
+    found = []
     for crate in crates:
         if crate.base_hash != crates[0].base_hash:
             raise CrateMismatch(
                 f"{crate.storage.url} was made with other settings or another embedder than {crates[0].storage.url}; "
                 "only crates of one configuration can be joined"
             )
-        for number in range(len(crate.pours)):
-            for track in as_tracks(read_pour(crate.storage, number)):
-                if (other := seen.setdefault(track.track_id, crate.storage.url)) != crate.storage.url:
-                    raise CrateMismatch(
-                        f"track {track.track_id} ({track.key}) stands in {other} and in {crate.storage.url}; take it "
-                        f"down in one of them, or mine both inputs into one crate"
-                    )
-                if track.track_id in barred:
-                    raise CrateMismatch(
-                        f"track {track.track_id} of {crate.storage.url} was taken down in {barred[track.track_id]}; "
-                        f"take it down there, too: --list {barred[track.track_id]}/removed.parquet"
-                    )
+        clashing, mine = clash(crate, seen)
+        if gone := sorted(mine.keys() & barred):
+            raise CrateMismatch(
+                f"track {gone[0]} of {crate.storage.url} was taken down in {barred[gone[0]]}; take it down there, too: "
+                f"--list {barred[gone[0]]}/removed.parquet"
+            )
+        seen |= mine
+        found.append(clashing)
+    return found
 
 
-def _copy_shard(crate: Crate, index: int, merged: Crate, shard: int, folder: str) -> None:
-    """A shard's files under their new names, and its marker, which names them."""
+def _join_shard(crate: Crate, index: int, clashing: Clash, merged: Crate, shard: int, folder: str) -> None:
+    """A shard's files under their new names, and its marker, which names them and the pour that they are of now."""
     old, new = crate.at(folder, index), merged.at(folder, shard)
     marker = read_marker(crate.storage, *old)
     if marker is None:
         return
-    names = {part_name(*old): part_name(*new)}
+    joined = joined_shard(crate, index, clashing, merged, shard, folder, marker) if clashing else None
+    if joined is None:
+        names = {part_name(*old): part_name(*new)}
+        if folder == CLIPS:
+            names[crate.rejects_part(index)] = merged.rejects_part(shard)
+        for name, target in names.items():
+            _copy(crate.storage, name, merged.storage, target)
+        joined = marker | {"files": {names[name]: wrote for name, wrote in marker["files"].items()}}
+    run_hash = marker["run_hash"]
     if folder == CLIPS:
-        names[crate.rejects_part(index)] = merged.rejects_part(shard)
-    for name, target in names.items():
-        _copy(crate.storage, name, merged.storage, target)
-    files = {names[name]: wrote for name, wrote in marker["files"].items()}
-    write_sealed(merged.storage, marker_name(*new), marker | {"shard": shard, "files": files})
+        run_hash = merged.shard_hash(shard)
+    elif crate.storage.exists(f"{folder}/{SET_FILE}"):
+        run_hash = merged.made_hash(read_sealed(crate.storage, f"{folder}/{SET_FILE}")["run_hash"], shard)
+    write_sealed(merged.storage, marker_name(*new), joined | {"shard": shard, "run_hash": run_hash})
 
 
 def _beside_shards(crate: Crate, sets: Sequence[str]) -> list[str]:

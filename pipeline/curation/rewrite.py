@@ -22,7 +22,7 @@ from pipeline.errors import CrateMismatch
 from pipeline.parquet import read_table
 from pipeline.storage import HashingFile, Storage
 
-__all__ = ["drop_rows", "replace_files", "rewrite_clips", "rewrite_made", "settle"]
+__all__ = ["counts_without", "drop_rows", "replace_files", "rewrite_clips", "rewrite_made", "settle"]
 
 _NEXT = ".next"
 Write = Callable[[HashingFile], None]
@@ -90,7 +90,7 @@ def rewrite_clips(crate: Crate, shard: int, tracks: frozenset[str]) -> None:
         rejects = read_table(file)
     if not _has(clips, tracks) and not _has(rejects, tracks):
         return
-    counts = _counts_without(marker["counts"], clips, rejects, tracks)
+    counts = counts_without(marker["counts"], clips, rejects, tracks)
 
     def write_clips(target: HashingFile) -> None:
         with storage.open(clips_part) as raw:
@@ -107,10 +107,10 @@ def rewrite_clips(crate: Crate, shard: int, tracks: frozenset[str]) -> None:
     replace_files(storage, marker_at, said, {clips_part: write_clips, rejects_part: write_rejects})
 
 
-def _counts_without(
+def counts_without(
     counts: Mapping[str, int], clips: pa.Table, rejects: pa.Table, tracks: frozenset[str]
 ) -> dict[str, int]:
-    """A marker's counts less what those tracks had brought to them."""
+    """A marker's counts less what those tracks had brought to them; `tracks_removed` counts them."""
     left = Counter(counts)
     with_clips = Counter(clips.column("track_id").to_pylist())
     rows: dict[str, list[dict[str, Any]]] = {}

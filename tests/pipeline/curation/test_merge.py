@@ -6,13 +6,11 @@ import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import pytest
 
 from pipeline.crate.crate import Crate
 from pipeline.crate.manifest import write_manifest
 from pipeline.crate.verify import verify_crate
 from pipeline.curation.merge import merge_crates
-from pipeline.errors import CrateMismatch
 from pipeline.storage import Storage
 from tests.crates import write_music
 from tests.labeling.report.report_crate import label, make_vocabularies, mine
@@ -34,12 +32,52 @@ def test_merged_crates_hold_the_rows_candidates_and_captions_of_one(tmp_path: Pa
         label(crates[-1], vocabularies)
     whole = mine(music, tmp_path / "whole")
     label(whole, vocabularies)
-    both = merge_crates(crates, Storage(tmp_path / "both"))
+    both, clashes = merge_crates(crates, Storage(tmp_path / "both"))
+    assert not clashes.total()
     for what in ("clips", *(f"candidates/{path.name}" for path in (tmp_path / "both" / "candidates").glob("tiny-*"))):
         assert rows_of(tmp_path / "both", what) == rows_of(tmp_path / "whole", what)
     label(both, vocabularies)
     assert rows_of(tmp_path / "both", "labels") == rows_of(tmp_path / "whole", "labels")
     write_manifest(both)
     assert verify_crate(Crate.open(tmp_path / "both")).holds
-    with pytest.raises(CrateMismatch, match=r"stands in .*c0 and in .*whole"):
-        merge_crates([crates[0], whole], Storage(tmp_path / "more"))
+    again, clashes = merge_crates([crates[0], whole], Storage(tmp_path / "more"))  # the first half stands in both
+    assert clashes == {"dropped": len(files[::2]), "renamed": 0}
+    label(again, vocabularies)
+    for what in ("clips", "labels"):
+        assert rows_of(tmp_path / "more", what) == rows_of(tmp_path / "whole", what)
+    write_manifest(again)
+    proof = verify_crate(Crate.open(tmp_path / "more"))
+    assert proof.holds, proof.faults
+    assert proof.planned == len(files)
+
+
+def test_another_file_under_the_same_key_gets_a_key_of_its_own(tmp_path: Path) -> None:
+    music, vocabularies = write_music(tmp_path / "music", tracks=7), make_vocabularies(tmp_path)
+    one, other = music / "song0.flac", music / "song6.flac"
+    crates = []
+    for number, (first, second) in enumerate(((one, other), (other, other))):
+        folder = tmp_path / f"m{number}"
+        folder.mkdir()
+        shutil.copy(first, folder / f"a{other.suffix}")  # one key, two files
+        shutil.copy(second, folder / f"b{other.suffix}")  # one key, one file
+        crates.append(mine(folder, tmp_path / f"c{number}"))
+        label(crates[-1], vocabularies)
+    both, clashes = merge_crates(crates, Storage(tmp_path / "both"))
+    assert clashes == {"dropped": 1, "renamed": 1}
+    written = {p: p.stat().st_mtime_ns for p in (tmp_path / "both" / "candidates").rglob("part-*.parquet")}
+    label(both, vocabularies)
+    assert written
+    assert all(path.stat().st_mtime_ns == at for path, at in written.items()), "searched again"
+    write_manifest(both)
+    proof = verify_crate(Crate.open(tmp_path / "both"))
+    assert proof.holds, proof.faults
+    clips = rows_of(tmp_path / "both", "clips")
+    a, b = f"a{other.suffix}", f"b{other.suffix}"
+    assert {row["source_key"] for row in clips.values()} == {a, b, f"c1/{a}"}
+    renamed = {clip: row for clip, row in clips.items() if row["source_key"] == f"c1/{a}"}
+    before = {r["index"]: r for r in rows_of(tmp_path / "c1", "clips").values() if r["source_key"] == a}
+    assert len(renamed) == len(before) > 0
+    for clip, row in renamed.items():
+        assert row["audio"] == {"bytes": before[row["index"]]["audio"]["bytes"], "path": f"{clip}.flac"}
+        assert row["embedding"] == before[row["index"]]["embedding"]
+        assert clip.rpartition("-")[0] == row["track_id"]
