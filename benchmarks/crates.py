@@ -153,7 +153,7 @@ def takedown(files: list[Path], root: Path, captions: Sequence[str]) -> int:
     return 0 if where == ["removed.parquet"] and stay and commute and proof.holds and fresh else 1
 
 
-def kills(files: list[Path], root: Path, captions: Sequence[str], count: int) -> int:
+def kills(files: list[Path], root: Path, captions: Sequence[str], count: int, of: str) -> int:
     half = put(files[: len(files) // 2], root / "half")
     run(mine(half, root / "start" / "crate", captions))
     whole = put(files, root / "half")
@@ -161,6 +161,8 @@ def kills(files: list[Path], root: Path, captions: Sequence[str], count: int) ->
     gone = sorted(track for track, about in known.items() if about.clips)[:3]
     failed = 0
     for name, resume in (("takedown", ["--resume"]), ("growth", [])):
+        if of not in (name, "both"):
+            continue
         shutil.rmtree(root / "calm", ignore_errors=True)
         shutil.copytree(root / "start", root / "calm")
 
@@ -200,13 +202,14 @@ def main() -> int:
     parser.add_argument("music", type=Path)
     parser.add_argument("--tracks", type=int, default=60)
     parser.add_argument("--count", type=int, default=20, help="kills of each kind (default: 20)")
+    parser.add_argument("--of", choices=("takedown", "growth", "both"), default="both", help="what is killed")
     args = parser.parse_args()
     files = pick(args.music, args.tracks)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         captions = few_captions(root)
         if args.what == "kills":
-            return kills(files, root, captions, args.count)
+            return kills(files, root, captions, args.count, args.of)
         return (grow if args.what == "grow" else takedown)(files, root, captions)
 
 

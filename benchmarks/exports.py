@@ -196,12 +196,12 @@ def _both(parts: list[Seconds]) -> Seconds:
     return max(clock for clock, _ in parts), sum(cpu for _, cpu in parts)
 
 
-def memory(clips: int) -> None:
-    for number in (1_000, clips):
+def memory(sizes: list[int], layouts: list[str]) -> None:
+    for number in sizes:
         with tempfile.TemporaryDirectory() as folder:
             made_crate(Path(folder) / "crate", number, 0.5)
-            for name in ("hf", "wds", "folder --index audioldm,lhotse", "captions"):
-                layout, *options = name.split()
+            for layout in layouts:
+                options = ["--index", "audioldm,lhotse"] if layout == "folder" else []
                 command = [sys.executable, "-m", "cratedig", "export", layout, f"{folder}/crate", *options]
                 started = time.monotonic()
                 process = subprocess.Popen(
@@ -214,10 +214,10 @@ def memory(clips: int) -> None:
                     peak.watch_once()
                     time.sleep(0.2)
                 print(
-                    f"{number} clips, {name}: peak {peak.peak_mib:.0f} MiB, {time.monotonic() - started:.0f} s",
+                    f"{number} clips, {layout}: peak {peak.peak_mib:.0f} MiB, {time.monotonic() - started:.0f} s",
                     flush=True,
                 )
-                assert process.returncode == 0, name
+                assert process.returncode == 0, layout
                 shutil.rmtree(f"{folder}/{layout}")
 
 
@@ -272,11 +272,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("speed", "memory", "source"))
     parser.add_argument("--clips", type=int)
+    parser.add_argument("--layouts", default="hf,wds,folder,captions", help="of `memory` (default: all)")
     args = parser.parse_args()
     if args.what == "speed":
         speed(args.clips or 600)
     elif args.what == "memory":
-        memory(args.clips or 100_000)
+        memory([1_000, args.clips or 100_000], args.layouts.split(","))
     else:
         source()
 

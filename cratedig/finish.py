@@ -17,6 +17,7 @@ def finish(crate: Crate, *, report: bool, run: str = "", prove: bool = True) -> 
     """Manifest, dataset card, proof and page. Raises VerifyFailed where the proof does not hold."""
     from pipeline.crate.manifest import write_manifest
     from pipeline.crate.verify import verify_crate
+    from pipeline.curation.tables import stale_tables
     from pipeline.errors import VerifyFailed
     from pipeline.publishing.card import write_card
 
@@ -26,6 +27,8 @@ def finish(crate: Crate, *, report: bool, run: str = "", prove: bool = True) -> 
     if proof is not None:
         print("\n".join(proof.lines()))
         _print_reasons(proof.reasons)
+        for line in stale_tables(crate):
+            print(f"note: {line}")
     if proof is not None and not proof.holds:
         raise VerifyFailed(f"{crate.storage.url} does not hold what its plan promised: {proof.faults[0]}")
     if report:

@@ -32,6 +32,7 @@ _COMMANDS = (
     "exporting.export",
     "curating.takedown",
     "curating.merge",
+    "curating.card",
     "captions.vocab",
     "captions.embedder",
     "cascade.models",

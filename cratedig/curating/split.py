@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--test", type=float, default=0.05, metavar="SHARE", help="of the groups (default: 0.05)")
     parser.add_argument("--valid", type=float, default=0.05, metavar="SHARE", help="of the groups (default: 0.05)")
     parser.add_argument("--name", default="", help="of the split (default: what it is by)")
+    parser.add_argument(
+        "--max-group", type=float, default=_LARGE, metavar="SHARE", help="of the tracks; an error where one group "
+        "holds more, since the shares of the split cannot be kept then (default: 0.2)",
+    )  # fmt: skip
     parser.add_argument("--anew", action="store_true", help="deal all tracks again, whatever the split had before")
     parser.add_argument("--dry-run", action="store_true", help="say what it would be, write nothing")
 
@@ -67,6 +72,7 @@ def _run(args: argparse.Namespace) -> int:
     shares = {"test": args.test, "valid": args.valid}
     split = make_split(crate, tracks, by=args.by, shares=shares, name="" if args.anew else name, groups=groups)
     _say(crate, split, tracks)
+    _check_largest(split, tracks, args.max_group)
     if args.dry_run:
         print("dry run: nothing was written")
         return 0
@@ -106,6 +112,21 @@ def _read_groups(crate: Crate, name: str, known: Mapping[str, Described]) -> dic
     return found
 
 
+def _check_largest(split: SplitResult, known: Mapping[str, Described], most: float) -> None:
+    """Raises BadInput where one group is too much of a crate; of 20 tracks any artist may be a fifth."""
+    from pipeline.errors import BadInput
+
+    share = len(split.largest) / max(len(known), 1)
+    if share > most and len(known) > 20:
+        artists = sorted({str(known[track].row.get("artist") or "") for track in split.largest} - {""})
+        names = f" (of {', '.join(artists[:3])}{' ...' if len(artists) > 3 else ''})" if artists else ""
+        raise BadInput(
+            f"one group holds {len(split.largest)} of {len(known)} tracks{names}, {share:.0%}, more than --max-group "
+            f"{most:g}: where credits tie too much together, --by album or a file of groups of your own tells them "
+            f"apart; if it is so, --max-group {math.ceil(100 * share) / 100:g}"
+        )
+
+
 def _say(crate: Crate, split: SplitResult, known: Mapping[str, Described]) -> None:
     from collections import Counter
 
@@ -130,9 +151,6 @@ def _say(crate: Crate, split: SplitResult, known: Mapping[str, Described]) -> No
         print(f"  {split.kept} tracks were in the split before, {len(split.moved)} of them changed sides")
     for track, before, after in split.moved[:10]:
         print(f"    {track}: {before} to {after}, since a new track ties its group to another")
-    if share > _LARGE and len(known) > 20:
-        print("warning: one group holds more than a fifth of the tracks; if credits tie too much together, --by album "
-              "or a file of groups of your own tells them apart", file=sys.stderr)  # fmt: skip
     for side in SIDES:
         if not tracks[side] and known:
             print(f"warning: {side} is empty: {sum(split.groups.values())} groups are few for these shares",

@@ -27,6 +27,7 @@ def add_parser(subparsers: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     from pipeline.crate.crate import Crate
     from pipeline.crate.verify import verify_crate
+    from pipeline.curation.tables import stale_tables
     from pipeline.export.export import Export, is_export
     from pipeline.export.verify import verify_export
     from pipeline.storage import Storage
@@ -36,8 +37,9 @@ def _run(args: argparse.Namespace) -> int:
         print("\n".join(said.lines()))
         print("verified: nothing lost" if said.holds else "NOT verified")
         return 0 if said.holds else 1
-    proof = verify_crate(Crate.open(args.crate))
-    print("\n".join(proof.lines()))
+    crate = Crate.open(args.crate)
+    proof = verify_crate(crate)
+    print("\n".join([*proof.lines(), *stale_tables(crate)]))
     for name, count in sorted(proof.reasons.items()):
         level, _, reason = name.partition(":")
         print(f"  left out, {level}: {reason} {count}")

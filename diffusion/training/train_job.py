@@ -22,6 +22,7 @@ from diffusion.model.config import TrainConfig
 from diffusion.training.trainer import Trainer
 from pipeline.crate.crate import Crate
 from pipeline.crate.trained import note_training
+from pipeline.curation.tables import looked_at, stale_tables
 from pipeline.errors import BadInput
 
 __all__ = ["CrateUse", "TrainData", "open_data", "train_stage"]
@@ -78,6 +79,8 @@ def open_data(
         split = clips.split(
             config.holdout_share, table=use.split, duplicates=use.duplicates, contaminated=use.contaminated
         )
+        for line in stale_tables(clips.crate, looked_at(clips.crate, use.split, use.duplicates, use.contaminated)):
+            say(f"warning: {line}")
         for why, count in sorted(split.left_out.items()):
             say(f"{use.path}: {count} tracks are left out ({why})")
         train.append(ClipSource(clips, split.train, use.weight))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -45,6 +46,8 @@ class Compared:
     """Files that were taken down, under this name or another."""
     gone: list[Track] = field(default_factory=list)
     """Tracks that came from this very input and are not in it any more."""
+    replaced: list[str] = field(default_factory=list)
+    """Keys of known tracks whose files hold other bytes now than their clips were cut from."""
     paths: dict[str, str] = field(default_factory=dict)
     """Track id -> where its file lies now, if elsewhere than planned."""
 
@@ -58,7 +61,13 @@ class Compared:
             (self.barred, "were taken down: not mined again"),
             (len(self.gone), "not in the input any more, kept (--drop-missing takes them down)"),
         ]
-        return [f"{count:,} tracks {what}" for count, what in said if count]
+        lines = [f"{count:,} tracks {what}" for count, what in said if count]
+        if self.replaced:
+            lines.append(
+                f"{len(self.replaced):,} of them have other bytes in their files now, such as {self.replaced[0]}: kept "
+                "as mined; to have the new ones, too, rename them, or mine into another folder"
+            )
+        return lines
 
 
 def compare(crate: Crate, listing: Listing) -> Compared:
@@ -83,6 +92,8 @@ def compare(crate: Crate, listing: Listing) -> Compared:
             seen.add(old.track_id)
             if old.path != track.path:
                 found.paths[old.track_id] = track.path
+            if old.path == track.path and contents.replaced(old):
+                found.replaced.append(old.key)
             found.other_words += old.key == resolved.key and row_digest(old) != row_digest(resolved)
         else:
             found.namesakes += namesake
@@ -139,7 +150,7 @@ class _Contents:
 
     def __init__(self, crate: Crate) -> None:
         self._crate = crate
-        self._of: dict[str, tuple[int, str]] | None = None
+        self._of: dict[str, tuple[int, str, float]] | None = None
 
     def size(self, track: str) -> int | None:
         """None where the track has no clip."""
@@ -147,7 +158,20 @@ class _Contents:
         return found[0] if found else None
 
     def sha256(self, track: str) -> str:
-        return self._all().get(track, (0, ""))[1]
+        return self._all().get(track, (0, "", 0.0))[1]
+
+    def replaced(self, old: Track) -> bool:
+        """Whether a file that lies where it was has other bytes: told by its size, and by its hash where it was written
+        after the clips were cut. Local files of local crates only: elsewhere each look is a request."""
+        local = old.path.removeprefix("file://")
+        if not self._crate.storage.is_local or "://" in local or (known := self._all().get(old.track_id)) is None:
+            return False
+        try:
+            there = Path(local).stat()
+        except OSError:
+            return False
+        size, sha256, cut_at = known
+        return there.st_size != size or (there.st_mtime > cut_at and _sha256(old.path) not in ("", sha256))
 
     def same(self, old: Track, new: Track) -> bool:
         """Whether a file of the input under a known name is the known file, which may lie elsewhere now."""
@@ -160,18 +184,21 @@ class _Contents:
             return False
         return _sha256(new.path) == (self.sha256(old.track_id) or _sha256(old.path))
 
-    def _all(self) -> dict[str, tuple[int, str]]:
+    def _all(self) -> dict[str, tuple[int, str, float]]:
         if self._of is None:
             self._of = dict(self._read())
         return self._of
 
-    def _read(self) -> Iterator[tuple[str, tuple[int, str]]]:
+    def _read(self) -> Iterator[tuple[str, tuple[int, str, float]]]:
+        """Size and hash by track, and when its shard was written, by the machine's clock; that enters no byte."""
         crate, columns = self._crate, ["track_id", "source_bytes", "source_sha256"]
         for shard, marker in enumerate(crate.markers(CLIPS)):
             if marker is not None:
                 with crate.storage.open(crate.clips_part(shard)) as file:
                     values = [column.to_pylist() for column in read_table(file, columns).columns]
-                yield from ((track, (size, sha256)) for track, size, sha256 in zip(*values, strict=True))
+                part = Path(crate.storage.path(crate.clips_part(shard)))
+                cut_at = part.stat().st_mtime if crate.storage.is_local else 0.0
+                yield from ((track, (size, sha256, cut_at)) for track, size, sha256 in zip(*values, strict=True))
 
 
 def _from_source(crate: Crate, source: str) -> set[str]:

@@ -49,6 +49,8 @@ def card(export: Export, counts: Mapping[str, int], *, usage: str = "", features
         "ATTRIBUTION.csv has title, artist and licence by track.",
     ]
     lines += ["", *(f"- {note}" for note in licence_notes(counts)), ""]
+    if contact := export.crate.get("published", {}).get("contact"):
+        lines += [f"To have a track removed, ask {contact}.", ""]
     return "\n".join(lines)
 
 

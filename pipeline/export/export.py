@@ -21,6 +21,7 @@ from pipeline.export.select import tables_said
 from pipeline.export.shard import SHARDS
 from pipeline.export.spec import EXPORT_VERSION, ExportSpec
 from pipeline.ids import content_hash
+from pipeline.publishing.published import read_published
 from pipeline.storage import Storage
 
 __all__ = ["HEADER", "Export", "begin_export", "is_export", "shard_hashes", "shards_to_do"]
@@ -37,7 +38,8 @@ class Export:
     pour_shards: tuple[int, ...]
     """Shards of each of the crate's pours; an export has the same."""
     crate: Mapping[str, Any]
-    """Of the crate that it comes from: base_hash, pours, content_hash, run_hash of its labels, embedding dimension."""
+    """Of the crate that it comes from: base_hash, pours, content_hash, run_hash of its labels, embedding dimension, and
+    what its publisher said."""
     counts: Mapping[str, int]
     """Over all shards; empty until the export is finished."""
     files: Mapping[str, Mapping[str, Any]]
@@ -141,6 +143,7 @@ def begin_export(crate: Crate, out: str | os.PathLike[str], spec: ExportSpec) ->
         "content_hash": hash_by_markers(crate),
         "labels_hash": read_run(crate, spec.labels)["run_hash"],
         "dimension": crate.embedder.dimension,
+        "published": read_published(crate.storage),
     }
     export = Export(storage=storage, spec=spec, pour_shards=crate.pour_shards, crate=said, counts={}, files={})
     if is_export(storage):

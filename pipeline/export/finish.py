@@ -58,6 +58,7 @@ def _beside(export: Export, counts: Mapping[str, int]) -> Files:
             includes="data/*.parquet",
             texts=("clip_id", "text", "title", "artist", "album", "licence", "source", "track_id"),
             numbers=("start_s", "duration_s", "track_duration_s"),
+            published=export.crate.get("published", {}).get("date", ""),
         )
         yield "croissant.json", [described]
     elif spec.layout == "wds":

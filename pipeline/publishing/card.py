@@ -12,8 +12,9 @@ from pipeline.crate.manifest import shard_counts
 from pipeline.crate.schema import audio_columns
 from pipeline.publishing.attribution import ATTRIBUTION, attribution
 from pipeline.publishing.croissant import croissant_json
-from pipeline.publishing.datasheet import DATASHEET, datasheet
+from pipeline.publishing.datasheet import DATASHEET, datasheet, with_contact
 from pipeline.publishing.hub import hub_fields, licence_class, licence_rows
+from pipeline.publishing.published import read_published
 
 __all__ = ["write_card"]
 
@@ -22,7 +23,8 @@ def write_card(crate: Crate) -> None:
     """README.md: what is in the crate, what made it, how to read it; nothing about where or when. With it
     ATTRIBUTION.csv, croissant.json, and DATASHEET.md unless there is one: that is for people to fill in.
     """
-    runs = label_runs(crate)
+    runs, published = label_runs(crate), read_published(crate.storage)
+    contact = published.get("contact", "")
     counts = shard_counts(crate)
     hours = counts["clips"] * crate.config.clip_s / 3600
     levels = ("row:", "track:", "clip:")
@@ -82,6 +84,7 @@ def write_card(crate: Crate) -> None:
         "Each clip carries what the input's list, else the file's own tags, say of its track: `title`, `artist`, "
         "`album`, `isrc`, `licence` (empty where nothing was said), and `copyright` in `extra`; `from_list` and "
         "`from_file` name the source.",
+        *([f"To have a track removed, ask {contact}.", ""] if contact else []),
         f"Embedder weights: {crate.embedder.licence or 'licence not stated'}.",
         "",
     ]
@@ -91,10 +94,12 @@ def write_card(crate: Crate) -> None:
         includes="clips/*/*.parquet",
         texts=("clip_id", "track_id", "title", "artist", "album", "licence", "source_key", "source_sha256"),
         numbers=("start_s", "duration_s", "source_duration_s"),
+        published=published.get("date", ""),
     )
     crate.storage.write_bytes("croissant.json", described)
-    if not crate.storage.exists(DATASHEET):
-        crate.storage.write_bytes(DATASHEET, datasheet().encode())
+    sheet = crate.storage.read_bytes(DATASHEET).decode() if crate.storage.exists(DATASHEET) else ""
+    if (told := with_contact(sheet or datasheet(), contact)) != sheet:
+        crate.storage.write_bytes(DATASHEET, told.encode())
     crate.storage.write_bytes("README.md", "\n".join(lines).encode())
 
 

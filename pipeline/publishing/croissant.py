@@ -50,10 +50,16 @@ _CONTEXT: dict[str, Any] = {
 
 
 def croissant_json(
-    *, description: str, licences: Iterable[str], includes: str, texts: Sequence[str], numbers: Sequence[str]
+    *,
+    description: str,
+    licences: Iterable[str],
+    includes: str,
+    texts: Sequence[str],
+    numbers: Sequence[str],
+    published: str = "",
 ) -> bytes:
     """One record a row of the Parquet files that `includes` (a glob) names: its plain columns, `texts` and `numbers`.
-    Audio and lists are left to readers of Parquet."""
+    Audio and lists are left to readers of Parquet. published: a day, where somebody said it."""
     known = sorted(filter(spdx, licences))
     described: dict[str, Any] = {
         "@context": _CONTEXT,
@@ -63,6 +69,7 @@ def croissant_json(
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "license": [f"https://spdx.org/licenses/{name}.html" for name in known] or ["unknown"],
         "version": "1.0.0",
+        **({"datePublished": published} if published else {}),
         "citeAs": "Music clips with pseudo-captions, mined by cratedig from the tracks that ATTRIBUTION.csv names.",
         "dataCollection": "Clips cut from tracks; captions retrieved from a vocabulary by a joint music-text model.",
         "dataBiases": "Captions say what the model and its vocabulary can say, and nobody has checked them.",

@@ -3,7 +3,7 @@ are blanks that say so."""
 
 from __future__ import annotations
 
-__all__ = ["DATASHEET", "datasheet"]
+__all__ = ["DATASHEET", "datasheet", "with_contact"]
 
 DATASHEET = "DATASHEET.md"
 _BLANK = "TODO: not known to cratedig; only you can say."
@@ -63,11 +63,16 @@ _SECTIONS = (
 )  # fmt: skip
 
 
-def datasheet() -> str:
-    """No figure stands in it that a growing crate would make untrue."""
+def datasheet(contact: str = "") -> str:
+    """No figure stands in it that a growing crate would make untrue. contact: whom to ask for a removal."""
     lines = ["# Datasheet", ""]
     for title, questions in _SECTIONS:
         lines += [f"## {title}", ""]
         for question, answer in questions:
             lines += [f"**{question}**", "", answer or _BLANK, ""]
-    return "\n".join(lines)
+    return with_contact("\n".join(lines), contact)
+
+
+def with_contact(text: str, contact: str) -> str:
+    """A datasheet in which nobody has filled in yet whom to ask, with that; any other as it is."""
+    return text.replace(f"whom to ask: {_BLANK}", f"whom to ask: {contact}") if contact else text

@@ -133,3 +133,21 @@ def test_labels_that_lack_a_pour_are_said_by_verify(
     proof = verify_crate(crate)
     assert proof.holds
     assert "labels first lack the 1 pours that came later: draw them again with cratedig label" in proof.notes
+
+
+def test_a_file_with_other_bytes_under_its_old_name_is_said(grown: tuple[Path, Path], tmp_path: Path) -> None:
+    music, root = (shutil.copytree(path, tmp_path / path.name) for path in grown)
+    crate, _ = pour(Crate.open(root), list_input(str(music)))
+    assert compare(crate, list_input(str(music))).replaced == []
+    (music / "song0.flac").touch()  # another time, the same bytes
+    shutil.copy(music / "song1.mp3", music / "song2.wav")  # another size
+    data = bytearray((music / "song3.ogg").read_bytes())
+    data[-1] ^= 1
+    (music / "song3.ogg").write_bytes(data)  # the same size, written later
+    found = compare(crate, list_input(str(music)))
+    assert found.replaced == ["song2.wav", "song3.ogg"]
+    assert found.known == 8
+    assert found.lines()[-1] == (
+        "2 of them have other bytes in their files now, such as song2.wav: kept as mined; to have the new ones, too, "
+        "rename them, or mine into another folder"
+    )

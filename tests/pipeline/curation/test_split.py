@@ -1,6 +1,7 @@
 """Splits: nobody stands on two sides, and nothing that has a side changes it."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -9,8 +10,8 @@ from diffusion.data.crate_data import CrateClips
 from diffusion.data.holdout import deal
 from pipeline.crate.crate import Crate
 from pipeline.curation.names import album_key, artist_keys
-from pipeline.curation.split import Described, make_split, write_split
-from pipeline.curation.tables import split_of
+from pipeline.curation.split import Described, described_tracks, make_split, write_split
+from pipeline.curation.tables import looked_at, split_of, stale_tables
 from pipeline.errors import BadInput
 from tests.diffusion.crates import make_crate
 
@@ -166,3 +167,33 @@ def test_doubles_are_on_one_side_of_training():
     parts = deal({f"t{i}": [f"t{i}", f"g{i // 3}"] for i in range(300)}, 0.3)
     for part in parts:
         assert {f"t{3 * (int(t[1:]) // 3) + k}" for t in part for k in range(3)} == part
+
+
+def test_a_group_of_more_than_a_fifth_is_an_error_that_names_it(tmp_path, capsys):
+    def about(clip):
+        return {"artist": "Ann" if clip < 6 else f"Artist {clip}", "source_key": f"{clip}.mp3", "extra": []}
+
+    root = make_crate(tmp_path / "crate", shards=1, tracks=24, clips=1, clip_s=0.1, about=about)
+    assert main(["split", str(root)]) == 2
+    assert (
+        "cratedig: one group holds 6 of 24 tracks (of Ann), 25%, more than --max-group 0.2" in capsys.readouterr().err
+    )
+    assert not (root / "splits").exists()
+    assert main(["split", str(root), "--max-group", "0.25"]) == 0
+    assert (root / "splits" / "artist.parquet").exists()
+
+
+def test_tables_made_before_a_crate_grew_are_said(tmp_path, capsys):
+    root = make_crate(tmp_path / "crate", shards=2, tracks=2, clips=1, clip_s=0.1)
+    crate = Crate.open(root)
+    tracks = list(described_tracks(crate))
+    write_split(crate, "mine", dict.fromkeys(tracks, "train"), dict.fromkeys(tracks, "g"))
+    assert stale_tables(crate) == []
+    grown = replace(crate, pours=(*crate.pours, *crate.pours))
+    (line,) = stale_tables(grown)
+    assert line.startswith("splits/mine.parquet was made before 1 of the crate's pours came in")
+    assert line.endswith(f"make it again: cratedig split {root}")
+    assert stale_tables(grown, looked_at(grown, "mine", False, False)) == [line]
+    assert stale_tables(grown, looked_at(grown, "", False, False)) == []
+    write_split(grown, "mine", dict.fromkeys(tracks, "train"), dict.fromkeys(tracks, "g"))
+    assert stale_tables(grown) == []

@@ -15,6 +15,7 @@ from pipeline.crate.crate import Crate
 from pipeline.crate.growth import compare, pour
 from pipeline.crate.manifest import write_manifest
 from pipeline.crate.removed import read_removed
+from pipeline.crate.trained import note_training, trained_runs
 from pipeline.crate.verify import verify_crate
 from pipeline.curation.choose import choose
 from pipeline.curation.takedown import known_tracks, with_copies
@@ -203,3 +204,16 @@ def test_labels_drawn_after_a_takedown_are_those_of_a_crate_that_never_had_it(
     assert rows[0] == rows[1]
     write_manifest(Crate.open(crate.storage.url))
     assert verify_crate(Crate.open(crate.storage.url)).holds
+
+
+def test_runs_that_were_trained_before_are_named(crate: Crate, capsys: pytest.CaptureFixture[str]) -> None:
+    note_training(crate, "runs/small", "superres16")
+    note_training(crate, "runs/small", "superres16")
+    assert trained_runs(crate) == [{"run": "runs/small", "stage": "superres16", "crate": crate.clips_hash}]
+    after = down(crate, "song3.ogg")
+    assert "trained on it before: runs/small (superres16); a takedown does not reach into a model" in (
+        capsys.readouterr().out
+    )
+    note_training(after, "runs/small", "superres16")
+    assert [run["crate"] for run in trained_runs(after)] == [crate.clips_hash, after.clips_hash]
+    assert verify_crate(after).holds

@@ -92,3 +92,20 @@ def test_the_card_follows_clips_that_come_later(tmp_path, tiny_clap):
             write_card(Crate.open(crate))
     loaded = datasets.load_dataset(crate, split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded.num_rows == 4
+
+
+def test_what_only_the_publisher_knows_stays_when_the_card_is_written_again(root, capsys):
+    write_card(Crate.open(root))
+    assert "datePublished" not in json.loads((root / "croissant.json").read_text())
+    assert main(["card", str(root), "--published", "26.11.2026"]) == 2
+    assert "expected a day such as 2026-11-26" in capsys.readouterr().err
+    assert main(["card", str(root), "--contact", "removals@example.org"]) == 0
+    assert main(["card", str(root), "--published", "2026-11-26"]) == 0
+    assert "contact removals@example.org, published 2026-11-26" in capsys.readouterr().out
+    sheet = (root / DATASHEET).read_text()
+    assert "whom to ask: removals@example.org" in sheet
+    (root / DATASHEET).write_text(sheet.replace("removals@example.org", "Ann, in person"))
+    write_card(Crate.open(root))
+    assert "whom to ask: Ann, in person" in (root / DATASHEET).read_text(), "filled in by hand"
+    assert "To have a track removed, ask removals@example.org." in (root / "README.md").read_text()
+    assert json.loads((root / "croissant.json").read_text())["datePublished"] == "2026-11-26"
