@@ -25,7 +25,7 @@ def export(crate: Path, out: Path, *, workers: int = 1, missing: str = "stop", *
 
 def tree(root: Path) -> dict[str, str]:
     """Every file below `root` but hidden ones and markers (which hold the seconds that a shard took): name -> hash."""
-    files = (f for f in sorted(root.rglob("*")) if f.is_file() and not f.name.endswith(".done.json"))
+    files = (f for f in sorted(root.rglob("*")) if f.is_file() and not f.name.endswith((".done.json", "done.ledger")))
     names = {str(f.relative_to(root)): f for f in files}
     return {n: hashlib.sha256(f.read_bytes()).hexdigest() for n, f in names.items() if not n.startswith(".")}
 

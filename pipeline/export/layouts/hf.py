@@ -142,7 +142,7 @@ class Hf:
                         yield Row.of(row, split, audio_seconds(row["audio"]["bytes"]))
 
     def _row(self, example: Example, spec: ExportSpec) -> dict[str, Any]:
-        row = {
+        row: dict[str, Any] = {
             "audio": {"bytes": example.sound.data, "path": f"{example.id}.{suffix(spec.codec)}"},
             "clip_id": example.id,
             "captions": list(example.captions),

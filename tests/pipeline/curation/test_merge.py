@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from pipeline.crate.crate import Crate
 from pipeline.crate.manifest import write_manifest
+from pipeline.crate.seals import read_sealed
 from pipeline.crate.verify import verify_crate
 from pipeline.curation.merge import merge_crates
 from pipeline.storage import Storage
@@ -64,10 +65,13 @@ def test_another_file_under_the_same_key_gets_a_key_of_its_own(tmp_path: Path) -
         label(crates[-1], vocabularies)
     both, clashes = merge_crates(crates, Storage(tmp_path / "both"))
     assert clashes == {"dropped": 1, "renamed": 1}
-    written = {p: p.stat().st_mtime_ns for p in (tmp_path / "both" / "candidates").rglob("part-*.parquet")}
+    sets = [f"candidates/{path.name}" for path in (tmp_path / "both" / "candidates").glob("tiny-*") if path.is_dir()]
+    assert len(sets) == 2
+    came_along = {name: rows_of(tmp_path / "both", name) for name in sets}
+    for name in sets:
+        assert both.undone(name, read_sealed(crates[1].storage, f"{name}/set.json")["run_hash"]) == []
     label(both, vocabularies)
-    assert written
-    assert all(path.stat().st_mtime_ns == at for path, at in written.items()), "searched again"
+    assert {name: rows_of(tmp_path / "both", name) for name in sets} == came_along, "as a search finds them"
     write_manifest(both)
     proof = verify_crate(Crate.open(tmp_path / "both"))
     assert proof.holds, proof.faults
