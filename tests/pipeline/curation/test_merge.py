@@ -82,6 +82,8 @@ def test_another_file_under_the_same_key_gets_a_key_of_its_own(tmp_path: Path) -
     before = {r["index"]: r for r in rows_of(tmp_path / "c1", "clips").values() if r["source_key"] == a}
     assert len(renamed) == len(before) > 0
     for clip, row in renamed.items():
-        assert row["audio"] == {"bytes": before[row["index"]]["audio"]["bytes"], "path": f"{clip}.flac"}
-        assert row["embedding"] == before[row["index"]]["embedding"]
+        was = before[row["index"]]
+        assert row["audio"]["bytes"] == was["audio"]["bytes"]
+        assert row["audio"]["path"] == was["audio"]["path"].replace(was["clip_id"], clip)
+        assert row["embedding"] == was["embedding"]
         assert clip.rpartition("-")[0] == row["track_id"]
