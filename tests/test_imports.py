@@ -29,7 +29,7 @@ EXCEPT = {("diffusion", "labeling.embedders.by_name")}
 WINGS = {
     "pipeline": ("audio", "source", "crate", "curation", "publishing", "export"),
     "pipeline.curation": ("likeness",),
-    "pipeline.export": ("layouts", "indexes"),
+    "pipeline.export": ("tokens", "layouts", "indexes"),
     "vocab": ("grammar", "cleaning", "llm"),
     "labeling": ("embedders", "search", "recipe", "report", "encoders", "evaluation"),
     "labeling.recipe": ("composing", "rendering", "training", "judging"),
