@@ -29,7 +29,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.faults import DEMO_MUSIC, few_captions, mine
-from benchmarks.store_proxy import counted, running_proxy
 from labeling.embedders.by_name import embedder_card
 from pipeline.config import ClipsConfig
 from pipeline.crate.crate import CLIPS, REJECTS, Crate
@@ -164,6 +163,7 @@ class _folder:
 
 def s3(counts: list[int], keep: str) -> None:
     """The crate is made in the folder that versitygw serves, its markers in the ledgers alone, as a run leaves it."""
+    from benchmarks.store_proxy import counted, running_proxy
     from tests.stores import free_port, running_store
 
     for shards in counts:
@@ -186,6 +186,7 @@ def s3(counts: list[int], keep: str) -> None:
 
 def requests(counts: list[int]) -> None:
     """A mine of that many of the demo's tracks, a track a shard, clips of 10 s, on a real versitygw."""
+    from benchmarks.store_proxy import counted, running_proxy
     from tests.stores import free_port, running_store
 
     sums: list[int] = []

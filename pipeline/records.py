@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["CutClip", "EmbedderCard", "LeftOut", "Quality", "Reject", "ShardPlan", "ShardReport", "SourceInfo", "Track"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Track:
     """One recording of the input, as listed."""
 

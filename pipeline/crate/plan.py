@@ -33,6 +33,7 @@ __all__ = [
     "place",
     "pour_file",
     "pour_name",
+    "pour_tracks",
     "read_pour",
     "read_shard",
     "row_digest",
@@ -164,6 +165,17 @@ def read_pour(storage: Storage, number: int) -> list[dict[str, Any]]:
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(storage, number, error) from error
     return rows
+
+
+def pour_tracks(storage: Storage, number: int) -> Iterator[Track]:
+    """The tracks of a pour that were not taken down, without all of its rows in memory."""
+    try:
+        with storage.open(pour_file(number)) as file:
+            table = read_table(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _unreadable(storage, number, error) from error
+    for batch in table.to_batches(max_chunksize=_PLAN_ROW_GROUP):
+        yield from as_tracks(batch.to_pylist())
 
 
 def read_shard(storage: Storage, number: int, index: int, count: int, *, sha256: str = "") -> ShardPlan:
