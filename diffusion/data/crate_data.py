@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,52 +12,30 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from diffusion.data.clip_table import (
+    GROUPS,
+    LARGE_TRACKS,
+    MadeSplit,
+    Part,
+    Split,
+    kept_split,
+    note_checked,
+    was_checked,
+)
 from diffusion.data.holdout import part_tracks
 from diffusion.data.text_batch import ClipTexts
 from pipeline.crate.crate import CLIPS, LABELS, Crate, label_runs, read_run
 from pipeline.crate.schema import audio_columns
 from pipeline.crate.shards import part_name
+from pipeline.curation.tables import find_split, tables_hash
 from pipeline.errors import BadInput, CrateMismatch
 
-__all__ = ["CrateClips", "Group", "Part", "Rows", "Split"]
+__all__ = ["CrateClips", "Group"]
 
+_READERS = 8
 _HASH_UP_TO_BYTES = 4 << 30
 """Crates up to this size are compared with their markers' sha256 when they are opened; larger ones by size alone, and
 `cratedig verify` does the rest."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A row group, and which of its rows belong to this use of the crate."""
-
-    shard: int
-    group: int
-    kept: NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Everything a split needs to know of a crate without its audio."""
-
-    parts: tuple[Part, ...]
-
-    @property
-    def count(self) -> int:
-        return sum(len(part.kept) for part in self.parts)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Split:
-    """What is trained on, what settings are chosen by, and what is looked at last."""
-
-    train: Rows
-    validation: Rows
-    """The losses in checkpoints, and the demos, are of these."""
-    test: Rows
-    hash: str
-    """Of the tracks that are trained on and held out."""
-    left_out: Mapping[str, int]
-    """Why tracks are in no part -> how many."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +74,22 @@ class CrateClips:
             )
         self._columns = {rate: by_rate[rate] for rate in rates_hz}
         self.crate.require_settled()
-        self.crate.require_clips()
+        self._large = self.crate.tracks > LARGE_TRACKS
+        if not self._large:
+            self.crate.require_clips()
         self.labels = self._choose_labels(labels) if text else None
-        folders = [CLIPS] + ([f"{LABELS}/{self.labels}"] if self.labels else [])
-        self._check_files(folders, check_hashes)
         run = read_run(self.crate, self.labels) if self.labels else {}
+        manifest = "manifest.json"
+        made = self.crate.storage.sha256(manifest) if self._large and self.crate.storage.exists(manifest) else ""
+        self._state = [self.crate.clips_hash, made]  # sources mended since change the clips, and the manifest
+        seen = [*self._state, self.labels, run.get("run_hash")]
+        if not (self._large and was_checked(seen)):
+            if self._large:
+                self.crate.require_clips()
+            folders = [CLIPS] + ([f"{LABELS}/{self.labels}"] if self.labels else [])
+            self._check_files(folders, check_hashes)
+            if self._large:
+                note_checked(seen)
         self._slots = _slot_kinds(run)
         self.labels_hash: str | None = run.get("run_hash")
 
@@ -112,33 +102,53 @@ class CrateClips:
 
         duplicates, contaminated: train on doubles, and on what stands in an evaluation set, all the same.
         """
-        tracks: list[list[str]] = []
+        curation = tables_hash(self.crate, duplicates=not duplicates, contaminated=not contaminated)
+        given = ""
+        if table:
+            storage, file = find_split(self.crate, table)
+            given = storage.sha256(file)
+        identity = {
+            "clips": self._state, "share": holdout_share, "split": [table, given], "curation": curation,
+            "duplicates": duplicates, "contaminated": contaminated,
+        }  # fmt: skip
+
+        def make() -> MadeSplit:
+            groups, track_of_row, recordings = self._all_tracks()
+            if not recordings:
+                raise BadInput(f"{self.url} holds no clip; its input had none that could be used: see its report")
+            found = part_tracks(
+                self.crate, recordings, holdout_share, split=table, duplicates=duplicates, contaminated=contaminated
+            )
+            return MadeSplit.of(groups, track_of_row, list(recordings), found)
+
+        return kept_split(identity, make, keep=self._large)
+
+    def _all_tracks(self) -> tuple[NDArray[Any], NDArray[np.uint32], dict[str, str]]:
+        """Row groups; of each row the number of its track; and what copies of each track have in common."""
+        groups: list[tuple[int, int, int, int]] = []
+        numbers: list[NDArray[np.uint32]] = []
         recordings: dict[str, str] = {}
-        for shard, group in self._groups():
-            rows = self._read(CLIPS, shard, group, ["track_id", "title", "artist"]).to_pylist()
-            tracks.append([row["track_id"] for row in rows])
-            recordings |= {row["track_id"]: _recording(**row) for row in rows}
-        if not recordings:
-            raise BadInput(f"{self.url} holds no clip; its input had none that could be used: see its report")
-        found = part_tracks(
-            self.crate, recordings, holdout_share, split=table, duplicates=duplicates, contaminated=contaminated
-        )
+        number: dict[str, int] = {}
+        first = 0
+        with ThreadPoolExecutor(_READERS) as pool:
+            for shard, rows, sizes in pool.map(self._tracks_of, self.crate.shards):
+                for group, size in enumerate(sizes):
+                    if size:
+                        groups.append((shard, group, first, size))
+                    first += size
+                for row in rows:
+                    recordings.setdefault(row["track_id"], _recording(**row))
+                    number.setdefault(row["track_id"], len(number))
+                numbers.append(np.array([number[row["track_id"]] for row in rows], dtype=np.uint32))
+        return np.array(groups, GROUPS), np.concatenate([np.zeros(0, np.uint32), *numbers]), recordings
 
-        def rows_of(chosen: frozenset[str]) -> Rows:
-            parts = []
-            for (shard, group), ids in zip(self._groups(), tracks, strict=True):
-                kept = np.flatnonzero([track in chosen for track in ids]).astype(np.int32)
-                if len(kept):
-                    parts.append(Part(shard, group, kept))
-            return Rows(tuple(parts))
-
-        return Split(
-            train=rows_of(found.train),
-            validation=rows_of(found.validation),
-            test=rows_of(found.test),
-            hash=found.hash,
-            left_out=found.left_out,
-        )
+    def _tracks_of(self, shard: int) -> tuple[int, list[dict[str, Any]], list[int]]:
+        file = self._file(CLIPS, shard)
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        columns = ["track_id", "title", "artist"]
+        rows = [row for group in range(len(sizes))
+                for row in file.read_row_group(group, columns=columns, use_threads=False).to_pylist()]  # fmt: skip
+        return shard, rows, sizes
 
     def load(self, part: Part) -> Group:
         """Read one row group: a slice of the file, its audio not yet decoded."""
@@ -148,12 +158,13 @@ class CrateClips:
         flac = {rate: table.column(column).combine_chunks().field("bytes") for rate, column in self._columns.items()}
         return Group(ids, flac, self._texts(part.shard, part.group, ids) if self.labels else [ClipTexts()] * len(ids))
 
-    def all_texts(self) -> Iterator[tuple[str, ClipTexts]]:
-        """Track and texts of every clip, without touching audio: what a sidecar has to hold."""
-        for shard, group in self._groups():
-            rows = self._read(CLIPS, shard, group, ["clip_id", "track_id"]).to_pylist()
-            texts = self._texts(shard, group, [row["clip_id"] for row in rows])
-            yield from zip((row["track_id"] for row in rows), texts, strict=True)
+    def all_texts(self, shards: Iterable[int]) -> Iterator[tuple[str, ClipTexts]]:
+        """Track and texts of every clip of some shards, without touching audio: what a sidecar has to hold."""
+        for shard in shards:
+            for group in range(self._file(CLIPS, shard).num_row_groups):
+                rows = self._read(CLIPS, shard, group, ["clip_id", "track_id"]).to_pylist()
+                texts = self._texts(shard, group, [row["clip_id"] for row in rows])
+                yield from zip((row["track_id"] for row in rows), texts, strict=True)
 
     def _texts(self, shard: int, group: int, ids: list[str]) -> list[ClipTexts]:
         folder = f"{LABELS}/{self.labels}"
@@ -173,12 +184,6 @@ class CrateClips:
             short=(*(row.get("metadata") or ()), *chosen["short"]),
             prompt=row.get("prompt") or "",
         )
-
-    def _groups(self) -> list[tuple[int, int]]:
-        if not hasattr(self, "_all_groups"):
-            count = [self._file(CLIPS, shard).num_row_groups for shard in self.crate.shards]
-            self._all_groups = [(s, g) for s, groups in enumerate(count) for g in range(groups)]
-        return self._all_groups
 
     def _read(self, folder: str, shard: int, group: int, columns: list[str] | None) -> Any:
         return self._file(folder, shard).read_row_group(group, columns=columns, use_threads=False)

@@ -7,18 +7,20 @@ memory once. The order is fixed by positions, so the number of threads changes n
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from diffusion.data.crate_data import CrateClips, Group, Rows
+from diffusion.data.clip_table import Rows
+from diffusion.data.crate_data import CrateClips, Group
 from diffusion.data.example import Example, make_example
 from diffusion.data.order import EpochOrder, Mixture, lane_count
 from diffusion.model.config import StageConfig
 
-__all__ = ["ClipLoader", "ClipSource", "one_ahead"]
+__all__ = ["ClipLoader", "ClipSource", "Waited", "one_ahead"]
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -51,7 +53,7 @@ class ClipLoader:
         """`window`: row groups that are mixed, all ranks together; of those a rank holds its share in memory."""
         self._sources, self._stage = tuple(sources), stage
         self._seed, self._text_drop = seed, text_drop
-        rows = [[len(part.kept) for part in source.rows.parts] for source in sources]
+        rows = [source.rows.part_rows for source in sources]
         lanes = lane_count(max(map(len, rows)), window=window, ranks=ranks)
         orders = [EpochOrder(part_rows, lanes=lanes, seed=seed) for part_rows in rows]
         self.order = Mixture(orders, [source.weight for source in sources], lanes=lanes, seed=seed)
@@ -103,6 +105,24 @@ def one_ahead(items: Iterable[Item], make: Callable[[Item], Made]) -> Generator[
             pending = upcoming
         if pending is not None:
             yield pending.result()
+
+
+class Waited(Iterator[Item]):
+    """The same items, and how long was waited for them since that was last asked."""
+
+    def __init__(self, items: Iterator[Item]) -> None:
+        self._items, self._waited_s = items, 0.0
+
+    def __next__(self) -> Item:
+        started = time.perf_counter()
+        try:
+            return next(self._items)
+        finally:
+            self._waited_s += time.perf_counter() - started
+
+    def waited_s(self) -> float:
+        waited, self._waited_s = self._waited_s, 0.0
+        return waited
 
 
 class _Groups:

@@ -1,7 +1,8 @@
 """Encoded texts beside a crate, so that a large text encoder is not in the training loop.
 
-A folder: `tokens.bin` (float16 rows of the encoder's width, text after text), `index.safetensors` (for each text, in
-order of its id: id, first row, rows, and hashes of the tracks that it is of) and `sidecar.json`, which is written last.
+A folder: for each part of the texts' ids `part-k.tokens` (float16 rows of the encoder's width, text after text),
+`part-k.index.npy` (by id: where a text's rows are) and `part-k.owners.npy` (hashes of the tracks that a text is of);
+and `sidecar.json`, which is written last.
 """
 
 from __future__ import annotations
@@ -10,119 +11,73 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion.data.text_encoder import TextEncoder, TextEncoderCard
+from diffusion.data.text_encoder import TextEncoderCard
 from pipeline.errors import BadInput
 from pipeline.ids import hash_u64
-from pipeline.storage import Storage
 
-__all__ = ["Sidecar", "drop_tracks", "sidecar_folder", "write_sidecar"]
+__all__ = ["INDEX", "OWNERS", "Sidecar", "drop_tracks", "part_paths", "sidecar_folder", "text_id", "track_hash"]
+
+FORMAT = 2
+INDEX = np.dtype([("id", "<u8"), ("start", "<i8"), ("count", "<i4")])
+OWNERS = np.dtype([("text", "<u8"), ("track", "<u8")])
 
 
-def sidecar_folder(crate: Path, labels: str, card: TextEncoderCard, limit: int) -> Path:
-    """Where the texts of a label run lie once they are encoded."""
-    name = re.sub(r"[^A-Za-z0-9]+", "-", card.name).strip("-")
-    return crate / "text" / f"{labels}-{name}-{card.width}x{limit}"
+def sidecar_folder(root: Path, labels: str, card: TextEncoderCard, limit: int) -> Path:
+    """Where the texts of a label run lie once they are encoded; `root` is the crate's `text`, or any other place."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", card.name).strip("-")[-60:]
+    return root / f"{labels}-{name}-{card.width}x{limit}"
+
+
+def part_paths(folder: Path, part: int) -> dict[str, Path]:
+    return {kind: folder / f"part-{part:04d}.{kind}" for kind in ("tokens", "owners.npy", "index.npy")}
 
 
 class Sidecar:
-    """Encoded texts, memory-mapped."""
+    """Encoded texts, memory-mapped part by part as they are asked for."""
 
     def __init__(self, folder: Path, card: TextEncoderCard, limit: int) -> None:
-        from safetensors.numpy import load_file
-
-        storage = Storage(folder)
-        if not storage.exists("sidecar.json"):
-            raise BadInput(f"{folder} has no finished sidecar; make it again: cratedig train ... --encode-text")
-        about = storage.read_json("sidecar.json")
+        again = "make it again: cratedig train ... --encode-text"
+        try:
+            about = json.loads((folder / "sidecar.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadInput(f"{folder} has no finished sidecar ({error}); {again}") from error
+        if about.get("format") != FORMAT:
+            raise BadInput(
+                f"{folder} has sidecar format {about.get('format', 1)}, this cratedig reads {FORMAT}; {again}"
+            )
         card.refuse_other(about["text_encoder"], str(folder))
         if about["token_limit"] != limit:
             raise BadInput(f"{folder} holds texts of up to {about['token_limit']} tokens, the stage takes {limit}")
-        index = load_file(folder / "index.safetensors")
-        self.folder = folder
-        self._ids = index["ids"]
-        self._starts, self._counts = index["starts"], index["counts"]
-        rows = int(self._counts.sum())
-        size = (folder / "tokens.bin").stat().st_size
-        if size != rows * card.width * 2:
-            raise BadInput(
-                f"{folder}/tokens.bin has {size} bytes, its index needs {rows * card.width * 2}; make it again"
-            )
-        self._tokens = np.memmap(folder / "tokens.bin", dtype=np.float16, mode="r", shape=(rows, card.width))
+        for name, size in about["bytes"].items():
+            found = (folder / name).stat().st_size if (folder / name).is_file() else -1
+            if found != size:
+                raise BadInput(f"{folder / name} has {max(found, 0)} bytes, expected {size}; {again}")
+        self.folder, self.labels_hash = folder, about["labels_hash"]
+        self._texts, self._parts, self._width = about["texts"], about["parts"], card.width
+        self._open: dict[int, tuple[Any, Any]] = {}
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return int(self._texts)
 
     def get(self, text: str) -> NDArray[np.float16] | None:
-        """The text's tokens, or None where it was not encoded."""
-        wanted = np.uint64(_text_id(text))
-        at = int(np.searchsorted(self._ids, wanted))
-        if at == len(self._ids) or self._ids[at] != wanted:
+        """The text's tokens (L, W), or None where it was not encoded."""
+        wanted = text_id(text)
+        part = wanted * self._parts >> 64
+        if part not in self._open:
+            self._open[part] = _open_part(self.folder, part, self._width)
+        index, tokens = self._open[part]
+        at = int(np.searchsorted(index["id"], np.uint64(wanted)))
+        if at == len(index) or index["id"][at] != wanted:
             return None
-        start = int(self._starts[at])
-        return np.asarray(self._tokens[start : start + int(self._counts[at])])
-
-
-def write_sidecar(
-    folder: Path,
-    texts: Iterable[tuple[str, str]],
-    encoder: TextEncoder,
-    limit: int,
-    *,
-    on_text: Callable[[int], None] = lambda _: None,
-) -> int:
-    """Encode each distinct text once; returns how many those are. An unfinished sidecar is started again.
-
-    texts: (track id, text), so that a text goes when its tracks are taken down.
-    """
-    if folder.exists():
-        shutil.rmtree(folder)
-    temporary = folder.with_name(f".tmp-{folder.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    starts: dict[int, tuple[int, int]] = {}
-    owners: dict[int, set[int]] = {}
-    row = 0
-    with (temporary / "tokens.bin").open("wb") as file:
-        for track, text in texts:
-            key = _text_id(text)
-            owners.setdefault(key, set()).add(_track_hash(track))
-            if key in starts:
-                continue
-            tokens = encoder.encode(text, limit)
-            file.write(tokens.tobytes())
-            starts[key] = (row, len(tokens))
-            row += len(tokens)
-            on_text(len(starts))
-    about = {"text_encoder": encoder.card.as_dict(), "token_limit": limit, "texts": len(starts), "tokens": row}
-    _finish(folder, temporary, starts, owners, about)
-    return len(starts)
-
-
-def _finish(
-    folder: Path, temporary: Path, starts: dict[int, tuple[int, int]], owners: dict[int, set[int]], about: Any
-) -> None:
-    from safetensors.numpy import save_file
-
-    ids = sorted(starts)
-    places = np.array([starts[i] for i in ids], dtype=np.int64).reshape(-1, 2)
-    index = {
-        "ids": np.array(ids, dtype=np.uint64),
-        "starts": places[:, 0].copy(),
-        "counts": places[:, 1].copy(),
-        "owners": np.array([owner for i in ids for owner in sorted(owners[i])], dtype=np.uint64),
-        "owner_counts": np.array([len(owners[i]) for i in ids], dtype=np.int64),
-    }
-    save_file(index, temporary / "index.safetensors")
-    (temporary / "sidecar.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+        start = int(index["start"][at])
+        return np.asarray(tokens[start : start + int(index["count"][at])])
 
 
 def drop_tracks(text_folder: str | os.PathLike[str], tracks: Iterable[str]) -> Iterator[str]:
@@ -130,40 +85,75 @@ def drop_tracks(text_folder: str | os.PathLike[str], tracks: Iterable[str]) -> I
 
     A kill in between loses at most a sidecar, which `--encode-text` makes again.
     """
-    from safetensors.numpy import load_file
-
-    gone = {_track_hash(track) for track in tracks}
-    for folder in sorted(path.parent for path in Path(text_folder).glob("*/sidecar.json")):
-        index = load_file(folder / "index.safetensors")
-        bounds = np.concatenate([[0], np.cumsum(index["owner_counts"])])
-        owners = {
-            int(text): {int(owner) for owner in index["owners"][bounds[i] : bounds[i + 1]]}
-            for i, text in enumerate(index["ids"])
-        }
-        if all(gone.isdisjoint(who) for who in owners.values()):
+    gone = np.array(sorted({track_hash(track) for track in tracks}), dtype=np.uint64)
+    for file in sorted(Path(text_folder).glob("*/sidecar.json")):
+        folder, about = file.parent, json.loads(file.read_text(encoding="utf-8"))
+        if about.get("format") != FORMAT:  # can't be read any longer, and holds what was taken down
+            shutil.rmtree(folder)
+            yield f"encoded texts {folder.name}: removed, they are of an older format"
             continue
-        about = json.loads((folder / "sidecar.json").read_text(encoding="utf-8"))
-        width = about["text_encoder"]["width"]
-        tokens = np.memmap(folder / "tokens.bin", dtype=np.float16, mode="r", shape=(about["tokens"], width))
-        temporary = folder.with_name(f".tmp-{folder.name}")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        starts, row = dict[int, tuple[int, int]](), 0
-        with (temporary / "tokens.bin").open("wb") as file:
-            for text, start, count in sorted(
-                zip(*(index[n].tolist() for n in ("ids", "starts", "counts")), strict=True), key=lambda x: x[1]
-            ):
-                if owners[text] - gone:
-                    file.write(np.asarray(tokens[start : start + count]).tobytes())
-                    starts[text], row = (row, count), row + count
-        left = {text: owners[text] - gone for text in starts}
-        _finish(folder, temporary, starts, left, about | {"texts": len(starts), "tokens": row})
-        yield f"encoded texts {folder.name}: {len(owners) - len(starts)} of {len(owners)} were of these tracks alone"
+        owners = [np.load(part_paths(folder, part)["owners.npy"]) for part in range(about["parts"])]
+        if not any(np.isin(each["track"], gone).any() for each in owners):
+            continue
+        file.unlink()
+        dropped = 0
+        for part, each in enumerate(owners):
+            kept = each[~np.isin(each["track"], gone)]
+            if len(kept) < len(each):
+                dropped += _rewrite(folder, part, kept, about["text_encoder"]["width"])
+        finish(folder, {**about, "texts": about["texts"] - dropped})
+        yield f"encoded texts {folder.name}: {dropped} of {about['texts']} were of these tracks alone"
 
 
-def _track_hash(track: str) -> int:
+def finish(folder: Path, about: Mapping[str, Any]) -> None:
+    """`sidecar.json`, last, with what each file holds."""
+    sizes = {path.name: path.stat().st_size for path in sorted(folder.glob("part-*"))}
+    _write(folder / "sidecar.json", (json.dumps({**about, "format": FORMAT, "bytes": sizes}, indent=1) + "\n").encode())
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    temporary = path.with_name(f".tmp-{path.name}.npy")
+    np.save(temporary, array, allow_pickle=False)
+    temporary.replace(path)
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".tmp-{path.name}")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def _open_part(folder: Path, part: int, width: int) -> tuple[Any, Any]:
+    paths = part_paths(folder, part)
+    index = np.load(paths["index.npy"], mmap_mode="r" if paths["index.npy"].stat().st_size > 1 << 16 else None)
+    rows = paths["tokens"].stat().st_size // (2 * width)
+    if not rows:
+        return index, np.empty((0, width), np.float16)
+    return index, np.memmap(paths["tokens"], dtype=np.float16, mode="r", shape=(rows, width))
+
+
+def _rewrite(folder: Path, part: int, owners: NDArray[Any], width: int) -> int:
+    """A part without the texts that nobody owns any longer; returns how many went."""
+    paths = part_paths(folder, part)
+    index, tokens = _open_part(folder, part, width)
+    kept = np.array(index[np.isin(index["id"], owners["text"])])
+    temporary, row = paths["tokens"].with_name(f".tmp-{paths['tokens'].name}"), 0
+    with temporary.open("wb") as file:
+        for entry in sorted(range(len(kept)), key=lambda i: int(kept["start"][i])):
+            start, count = int(kept["start"][entry]), int(kept["count"][entry])
+            file.write(np.asarray(tokens[start : start + count]).tobytes())
+            kept["start"][entry], row = row, row + count
+    gone = len(index) - len(kept)
+    del index, tokens
+    temporary.replace(paths["tokens"])
+    write_array(paths["owners.npy"], owners)
+    write_array(paths["index.npy"], kept)
+    return gone
+
+
+def track_hash(track: str) -> int:
     return hash_u64("track", track)
 
 
-def _text_id(text: str) -> int:
+def text_id(text: str) -> int:
     return hash_u64("text", text)

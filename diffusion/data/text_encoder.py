@@ -5,7 +5,8 @@ L tokens, W width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import BadInput
+
+_PAD_TO = 8
+"""Texts are padded to a multiple of these tokens when they are encoded together."""
+_MARK_BYTES = 1 << 20
 
 __all__ = ["TextEncoder", "TextEncoderCard", "load_text_encoder"]
 
@@ -25,7 +30,7 @@ class TextEncoderCard:
     name: str
     width: int
     revision: str = ""
-    """A hash of the bundled tower's weights; empty for a model of the hub, which is known by its name."""
+    """A hash of a folder's weights; empty for a model of the hub, which is known by its name."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -34,6 +39,8 @@ class TextEncoderCard:
         """Raises BadInput unless `found`, as a checkpoint or sidecar carries it, is this very encoder."""
         by_weights = bool(self.revision and found.get("revision"))  # then a folder may be called what it likes
         for field, ours in self.as_dict().items():
+            if field == "revision" and not (ours and found.get(field)):
+                continue  # of a hub model, or written before folders were hashed
             if found.get(field) != ours and not (by_weights and field == "name"):
                 remedy = f"Use the same encoder: --text-encoder {found.get('name')}"
                 if found.get("name") == self.name:
@@ -62,6 +69,10 @@ class TextEncoder(Protocol):
         """(L, W) with L <= limit; a longer text is cut."""
         ...
 
+    def encode_many(self, texts: Sequence[str], limit: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """(place, tokens) of each text, in batches of like length: the same to float16's rounding as one by one."""
+        ...
+
 
 class _TransformersEncoder:
     """A tokenizer at once, a model when first asked: with a sidecar the model is never loaded."""
@@ -88,22 +99,45 @@ class _TransformersEncoder:
 
     def encode(self, text: str, limit: int) -> NDArray[np.float16]:
         """Alone in its batch and padded to `limit`: the shape, and so every bit, is the same each time."""
+        limit = min(limit, self.most_tokens or limit)
+        tokens = self._tokenizer(text, max_length=limit, truncation=True, padding="max_length", return_tensors="pt")
+        (array,) = self._states(tokens["input_ids"], tokens["attention_mask"], [text])
+        return array
+
+    def encode_many(self, texts: Sequence[str], limit: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """A batch has one shape for each length, whatever is in it: short ones are filled up with copies."""
+        limit = min(limit, self.most_tokens or limit)
+        lengths = self._tokenizer(list(texts), max_length=limit, truncation=True)["input_ids"] if texts else []
+        by_length: dict[int, list[int]] = {}
+        for place, tokens in enumerate(lengths):
+            by_length.setdefault(min(limit, -(-len(tokens) // _PAD_TO) * _PAD_TO), []).append(place)
+        rows = 32 if self._device == "cpu" else 256
+        for length, places in sorted(by_length.items()):
+            for first in range(0, len(places), rows):
+                chosen = places[first : first + rows]
+                words = [texts[place] for place in (*chosen, *[chosen[0]] * (rows - len(chosen)))]
+                padded = self._tokenizer(
+                    words, max_length=length, truncation=True, padding="max_length", return_tensors="pt"
+                )
+                states = self._states(padded["input_ids"], padded["attention_mask"], words)
+                yield from zip(chosen, states, strict=False)
+
+    def _states(self, ids_BL: Any, mask_BL: Any, texts: Sequence[str]) -> list[NDArray[np.float16]]:
         import torch
 
         if self._model is None:
             self._model = _load_model(self._source, self._kind, self._device)
-        limit = min(limit, self.most_tokens or limit)
-        tokens = self._tokenizer(text, max_length=limit, truncation=True, padding="max_length", return_tensors="pt")
         with torch.no_grad():
-            states = self._model(
-                input_ids=tokens["input_ids"].to(self._device),
-                attention_mask=tokens["attention_mask"].to(self._device),
-            ).last_hidden_state[0]
-        kept = tokens["attention_mask"][0].bool()
-        array: NDArray[np.float16] = states.float().cpu()[kept].numpy().astype(np.float16)
-        if not np.isfinite(array).all():
-            raise BadInput(f"text encoder {self.card.name} gave values beyond float16 for {text[:60]!r}")
-        return array
+            states_BLW = self._model(
+                input_ids=ids_BL.to(self._device), attention_mask=mask_BL.to(self._device)
+            ).last_hidden_state
+        arrays = []
+        for states_LW, mask_L, text in zip(states_BLW.float().cpu(), mask_BL.bool(), texts, strict=True):
+            array: NDArray[np.float16] = states_LW[mask_L].numpy().astype(np.float16)
+            if not np.isfinite(array).all():
+                raise BadInput(f"text encoder {self.card.name} gave values beyond float16 for {text[:60]!r}")
+            arrays.append(array)
+        return arrays
 
 
 def load_text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
@@ -121,8 +155,25 @@ def load_text_encoder(name: str, *, device: str = "cpu") -> TextEncoder:
         raise BadInput(
             f"text encoder {name} is of type {config.get('model_type')!r}; give `bundled`, a ClapModel folder or a T5"
         )
-    card = TextEncoderCard(name=name, width=int(config["d_model"]))
+    revision = _weights_mark(folder) if folder.is_dir() else ""
+    card = TextEncoderCard(name=name, width=int(config["d_model"]), revision=revision)
     return _TransformersEncoder(folder if folder.is_dir() else name, card, str(config["model_type"]), device, None)
+
+
+def _weights_mark(folder: Path) -> str:
+    """Of the weights' sizes, headers and ends: 40 GB are not hashed whole each time."""
+    marks = []
+    for file in sorted(folder.glob("*.safetensors")):
+        size = file.stat().st_size
+        with file.open("rb") as opened:
+            head = opened.read(_MARK_BYTES)
+            opened.seek(max(0, size - _MARK_BYTES))
+            marks.append([size, hashlib.blake2b(head + opened.read(), digest_size=16).hexdigest()])
+    if not marks:
+        raise BadInput(
+            f"text encoder {folder} has no .safetensors weights; pickled ones are never loaded: convert them"
+        )
+    return hashlib.blake2b(repr(marks).encode(), digest_size=8).hexdigest()
 
 
 def _read_config(name: str, folder: Path) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from pipeline.errors import RunFailed
 
 __all__ = ["RunLog", "read_losses"]
 
+_MUCH_WAITING = 0.1
+
 
 def read_losses(out: Path) -> list[dict[str, float]]:
     """Every step of a run: step, loss, gradient norm, learning rate."""
@@ -28,7 +30,7 @@ class RunLog:
     def __init__(self, out: Path, accelerator: Any, first_step: int, config: TrainConfig) -> None:
         self._out, self._accelerator, self._config = out, accelerator, config
         self._main = bool(accelerator.is_main_process)
-        self._recent: deque[tuple[float, float]] = deque(maxlen=50)
+        self._recent: deque[tuple[float, float, float]] = deque(maxlen=50)
         self._file: IO[str] | None = None
         self._bar: Any = None
         if not self._main:
@@ -64,21 +66,25 @@ class RunLog:
             self._file.close()
         self._accelerator.end_training()
 
-    def step(self, step: int, loss: float, norm: float, lr: float, seconds: float) -> None:
+    def step(self, step: int, loss: float, norm: float, lr: float, seconds: float, waited_s: float = 0.0) -> None:
+        """`waited_s` of the step's `seconds` the model stood idle because no batch was ready."""
         if not self._main or self._file is None:
             return
         try:
             self._file.write(json.dumps({"step": step, "loss": loss, "norm": norm, "lr": lr}) + "\n")
         except OSError as error:
             raise _unwritable(self._out / "losses.jsonl", error) from error
-        self._recent.append((loss, seconds))
-        mean = sum(x for x, _ in self._recent) / len(self._recent)
-        speed = self._config.global_batch * len(self._recent) / max(sum(s for _, s in self._recent), 1e-9)
+        self._recent.append((loss, seconds, waited_s))
+        losses, spent, idle = (sum(column) for column in zip(*self._recent, strict=True))
+        mean, speed = losses / len(self._recent), self._config.global_batch * len(self._recent) / max(spent, 1e-9)
         say = f"loss {mean:.4f}  {speed:.1f} samples/s"
+        if idle > _MUCH_WAITING * spent:
+            say += f"  {idle / spent:.0%} waiting for data (--loader-threads {self._config.loader_threads})"
         if self._bar is not None:
             self._bar.update(self._task, completed=step + 1, say=say)
         if (step + 1) % self._config.log_every == 0:
-            values = {"loss": mean, "gradient_norm": norm, "learning_rate": lr, "samples_per_s": speed}
+            values = {"loss": mean, "gradient_norm": norm, "learning_rate": lr, "samples_per_s": speed,
+                      "waiting_for_data": idle / max(spent, 1e-9)}  # fmt: skip
             self._accelerator.log(values, step=step + 1)
             if self._bar is None:
                 print(f"{self._config.stage.stage}: step {step + 1}/{self._config.total_steps}  {say}", flush=True)

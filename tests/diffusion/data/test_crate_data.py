@@ -1,5 +1,6 @@
 """Reading crates: what comes out, and each way in which a crate can be wrong."""
 
+import numpy as np
 import pytest
 
 from diffusion.data.crate_data import CrateClips
@@ -28,7 +29,7 @@ def test_texts_and_audio_come_with_their_clip(crate):
     assert number == 1
     assert group.texts[1].short == ("track 1", "warm", "loud")
     assert group.flac[16_000][0].as_py()[:4] == b"fLaC"
-    assert len(list(clips.all_texts())) == 12
+    assert len(list(clips.all_texts(clips.crate.shards))) == 12
 
 
 def tracks(clips, rows):
@@ -123,3 +124,29 @@ def test_a_slot_of_an_unknown_kind(own_crate):
     write_sealed(Storage(file.parent), file.name, {"slots": {"llm_lf": "medium"}})
     with pytest.raises(CrateMismatch, match="long or short"):
         CrateClips(own_crate, [16_000])
+
+
+def test_a_large_crate_is_looked_through_once_and_mapped_afterwards(tmp_path, monkeypatch):
+    from diffusion.data import clip_table, crate_data
+
+    crate = make_crate(tmp_path / "crate", shards=3, tracks=4, clips=2, clip_s=0.1)
+    small = CrateClips(crate, [16_000]).split(0.3)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(crate_data, "LARGE_TRACKS", 5)
+    first = CrateClips(crate, [16_000]).split(0.3)
+    monkeypatch.setattr(CrateClips, "_all_tracks", lambda self: pytest.fail("it was looked through before"))
+    monkeypatch.setattr(CrateClips, "_check_files", lambda *a: pytest.fail("it was checked before"))
+    again = CrateClips(crate, [16_000]).split(0.3)
+    assert isinstance(again.train.side, np.memmap)
+    for name in ("train", "validation", "test"):
+        ours = [(p.shard, p.group, p.kept.tolist()) for p in getattr(small, name).parts]
+        assert ours
+        for other in (first, again):
+            assert [(p.shard, p.group, p.kept.tolist()) for p in getattr(other, name).parts] == ours
+            assert getattr(other, name).count == getattr(small, name).count
+            assert getattr(other, name).part_rows.tolist() == [len(kept) for _, _, kept in ours]
+    assert small.hash == first.hash == again.hash
+    assert not list((tmp_path / "cache").rglob(".tmp-*"))
+    with pytest.raises(pytest.fail.Exception, match="looked through"):
+        CrateClips(crate, [16_000]).split(0.5)  # another split
+    assert clip_table.LARGE_TRACKS > 5

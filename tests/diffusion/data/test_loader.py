@@ -136,3 +136,37 @@ def test_two_crates_are_mixed_by_weight(crate, tmp_path):
     places = [mixed.order.locate(i).source for i in range(4096 * mixed.order.lanes)]
     assert places.count(0) == 3072 * mixed.order.lanes
     assert mixed.example(places.index(1)).target.shape == (16_000,)  # 0.8 s and two margins
+
+
+def test_waiting_is_measured_and_said(tmp_path, capsys):
+    import time
+    from types import SimpleNamespace
+
+    from diffusion.data.loader import Waited
+    from diffusion.training.run_log import RunLog
+    from tests.diffusion.small import small_run
+
+    def slow():
+        for item in range(3):
+            time.sleep(0.05)
+            yield item
+
+    waited = Waited(slow())
+    assert [next(waited), next(waited)] == [0, 1]
+    assert 0.1 <= waited.waited_s() < 1
+    assert waited.waited_s() == 0
+    logged = []
+    accelerator = SimpleNamespace(
+        is_main_process=True, trackers=[], log=lambda values, step: logged.append(values), end_training=lambda: None,
+        init_trackers=lambda *a, **k: None,
+    )  # fmt: skip
+    config = small_run("super-resolution", "bundled", log_every=2, loader_threads=3)
+    with RunLog(tmp_path, accelerator, 0, config) as log:
+        log.step(0, 0.5, 1.0, 1e-3, seconds=1.0, waited_s=0.0)
+        log.step(1, 0.5, 1.0, 1e-3, seconds=1.0, waited_s=0.1)
+        log.step(2, 0.5, 1.0, 1e-3, seconds=1.0, waited_s=0.9)
+        log.step(3, 0.5, 1.0, 1e-3, seconds=1.0, waited_s=0.6)
+    first, second = capsys.readouterr().out.splitlines()
+    assert "waiting" not in first
+    assert "40% waiting for data (--loader-threads 3)" in second
+    assert [round(values["waiting_for_data"], 3) for values in logged] == [0.05, 0.4]

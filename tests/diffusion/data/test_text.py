@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion.data.sidecar import Sidecar, drop_tracks, sidecar_folder, write_sidecar
 from diffusion.data.text_batch import ClipTexts, cut_to_pieces, text_batch
 from diffusion.data.text_encoder import TextEncoderCard, load_text_encoder
 from diffusion.data.text_source import TextSource
@@ -93,49 +92,6 @@ def test_unknown_encoders_are_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(BadInput, match="'bert'"):
         load_text_encoder(str(tmp_path))
-
-
-def test_the_sidecar_is_the_encoder_bit_for_bit(clap, tmp_path):
-    encoder = load_text_encoder(clap)
-    folder = sidecar_folder(tmp_path, "run", encoder.card, 16)
-    texts = ["slow solo piano", "fast drums", "slow solo piano", "jazz"]
-    assert write_sidecar(folder, [("t1", text) for text in texts], encoder, 16) == 3
-    sidecar = Sidecar(folder, encoder.card, 16)
-    assert len(sidecar) == 3
-    for text in texts:
-        assert np.array_equal(sidecar.get(text), encoder.encode(text, 16))
-    assert sidecar.get("never seen") is None
-    with_it, without = TextSource(encoder, 16, [sidecar]), TextSource(encoder, 16)
-    for a, b in zip(
-        with_it.batch([*texts, "loud", ""], "cpu"), without.batch([*texts, "loud", ""], "cpu"), strict=True
-    ):
-        assert torch.equal(a, b)
-
-
-def test_texts_of_tracks_that_were_taken_down_leave_the_sidecar_and_the_others_stay(clap, tmp_path):
-    encoder = load_text_encoder(clap)
-    folder = sidecar_folder(tmp_path, "run", encoder.card, 16)
-    write_sidecar(folder, [("t1", "jazz"), ("t1", "her own title"), ("t2", "jazz"), ("t2", "drums")], encoder, 16)
-    said = list(drop_tracks(tmp_path / "text", ["t1", "t9"]))
-    assert len(said) == 1
-    assert "1 of 3 were of these tracks alone" in said[0]
-    sidecar = Sidecar(folder, encoder.card, 16)
-    assert sidecar.get("her own title") is None
-    for text in ("jazz", "drums"):
-        assert np.array_equal(sidecar.get(text), encoder.encode(text, 16))
-    assert list(drop_tracks(tmp_path / "text", ["t1"])) == []
-
-
-def test_a_sidecar_of_another_encoder_or_torn_is_refused(clap, tmp_path):
-    encoder = load_text_encoder(clap)
-    write_sidecar(tmp_path / "s", [("t1", "jazz")], encoder, 16)
-    with pytest.raises(BadInput, match="other-name"):
-        Sidecar(tmp_path / "s", TextEncoderCard(name="other-name", width=16), 16)
-    with pytest.raises(BadInput, match="up to 16 tokens"):
-        Sidecar(tmp_path / "s", encoder.card, 32)
-    (tmp_path / "s" / "tokens.bin").write_bytes(b"12")
-    with pytest.raises(BadInput, match="make it again"):
-        Sidecar(tmp_path / "s", encoder.card, 16)
 
 
 def test_text_source_masks_and_draws_evenly(clap):
