@@ -39,6 +39,8 @@ _COMMANDS = (
     "cascade.train",
     "cascade.generate",
     "evaluating.evaluate",
+    "cascade.serve",
+    "cascade.export_model",
 )
 """Modules of this package; each has `add_parser`. None of them imports anything heavy when it is imported."""
 

@@ -17,6 +17,10 @@ examples:
   cratedig train all --crate demo/crate --run tiny            all five stages on two CPU cores, in minutes
   cratedig train waveform-generator --crate CRATE --run gpu80 --encode-text
   cratedig train waveform-generator --crate BIG --crate CURATED=0.05 --run paper
+  cratedig train waveform-generator --init-from runs/gpu80 --crate BIG --crate CURATED=0.2 --run gpu80 --lr 1e-5 \
+      --steps 20000 --out runs/tuned                           --lora 16 for a few matrices only
+  cratedig train waveform-generator --distill-from runs/gpu80 --crate CRATE --run gpu80 --steps 60000 --lr 5e-5 \
+      --out runs/fast                                          8 steps instead of 1000
   accelerate launch -m cratedig train waveform-cascader --crate CRATE --run paper      several GPUs
 
 The same command continues where a run was stopped or killed. Results: runs/RUN/STAGE (checkpoints, losses.jsonl,
@@ -45,9 +49,23 @@ def add_parser(subparsers: Any) -> None:
         "--run", dest="run_name", default="tiny", metavar="NAME", help="paper, gpu80, gpu24 or tiny (default: tiny)"
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: runs/NAME; each stage has a folder in it")
+    tune = parser.add_argument_group("fine-tuning: the network and schedules are those of what it begins with")
+    tune.add_argument(
+        "--init-from", type=Path, metavar="CHECKPOINT", help="its averaged weights; or a run, or an export"
+    )
+    tune.add_argument("--lora", type=int, default=0, metavar="RANK", help="train matrices of this rank beside the "
+                      "attention alone, 4 to 64; stages that read text")  # fmt: skip
+    fewer = parser.add_argument_group("distillation: a student that samples in few steps, without guidance")
+    fewer.add_argument("--distill-from", type=Path, metavar="CHECKPOINT", help="the trained stage, or its run")
+    fewer.add_argument("--distill-steps", type=int, default=8, metavar="N", help="of the student (default: 8)")
+    fewer.add_argument("--teacher-steps", type=int, default=64, metavar="N", help="N x 2, 4, 8, ... (default: 64)")
     text = parser.add_argument_group("text")
     text.add_argument("--text-encoder", metavar="NAME_OR_PATH", help="bundled, a ClapModel folder, or a T5 encoder")
-    text.add_argument("--encode-text", action="store_true", help="encode all texts first, beside the crate")
+    text.add_argument(
+        "--encode-text", action="store_true", help="encode all texts first, by all ranks; goes on after a stop"
+    )
+    text.add_argument("--text-cache", type=Path, metavar="FOLDER", help="where encoded texts lie, seen by all ranks "
+                      "(default: CRATE/text; of a crate at a URL: ~/.cache/cratedig)")  # fmt: skip
     change = parser.add_argument_group("changes to the named run (a run is continued only with the same ones)")
     change.add_argument("--steps", type=int, metavar="N", help="steps in total; may grow when a run is continued")
     change.add_argument("--batch", type=int, metavar="N", help="global batch")
@@ -79,10 +97,12 @@ def _run(args: argparse.Namespace) -> int:
         raise BadInput("--wandb needs wandb: pip install wandb")
     from diffusion.training.demos import make_demos
     from diffusion.training.runs import named_run
+    from diffusion.training.stopping import Stopped
     from diffusion.training.train_job import CrateUse, train_stage
-    from diffusion.training.trainer import Stopped, Trainer
+    from diffusion.training.trainer import Trainer
 
     _quiet()
+    distill = _distill(args) if args.distill_from else None
     crates = [
         CrateUse(path, weight, args.labels, args.split, args.allow_duplicates, args.allow_contaminated)
         for path, weight in map(_crate, args.crate)
@@ -101,7 +121,11 @@ def _run(args: argparse.Namespace) -> int:
                 config,
                 crates,
                 out / stage,
+                init_from=args.distill_from or args.init_from,
+                lora_rank=args.lora,
+                distill=distill,
                 encode_text=args.encode_text,
+                text_cache=args.text_cache,
                 cpu=args.cpu,
                 wandb=args.wandb,
                 on_checkpoint=demos,
@@ -114,6 +138,22 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _distill(args: argparse.Namespace) -> Any:
+    from pydantic import ValidationError
+
+    from diffusion.model.config import DistillConfig
+    from pipeline.errors import BadInput
+
+    if args.init_from or args.lora:
+        raise BadInput("--distill-from begins with the teacher's weights, and trains all; give neither --init-from nor "
+                       "--lora")  # fmt: skip
+    try:
+        return DistillConfig(from_steps=args.teacher_steps, steps=args.distill_steps)
+    except ValidationError as error:
+        first = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise BadInput(f"--teacher-steps {args.teacher_steps} --distill-steps {args.distill_steps}: {first}") from error
+
+
 def _say(line: str) -> None:
     """Once, however many processes there are."""
     import os
@@ -123,10 +163,6 @@ def _say(line: str) -> None:
 
 
 def _changed(config: Any, args: argparse.Namespace) -> Any:
-    from pydantic import ValidationError
-
-    from pipeline.errors import BadInput
-
     names = {
         "text_encoder": args.text_encoder,
         "total_steps": args.steps,
@@ -145,12 +181,7 @@ def _changed(config: Any, args: argparse.Namespace) -> Any:
     changes = {name: value for name, value in names.items() if value is not None}
     if args.batch is not None and args.device_batch is None:
         changes["device_batch"] = min(config.device_batch, args.batch)
-    try:
-        return config.with_changes(**changes)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{where or 'settings'}: {first['msg']}") from error
+    return config.with_changes(**changes)
 
 
 def _crate(text: str) -> tuple[str, float]:

@@ -5,6 +5,8 @@ step-00001200/
     ema.safetensors         their moving average: what sampling uses
     optimizer.safetensors   Adam's moments, `exp_avg.<parameter>` and `exp_avg_sq.<parameter>`
     state.json              step, configuration, text encoder, data, and the sha256 of the three
+
+What `cratedig export-model` writes has the averaged weights alone, as model.safetensors.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from torch import Tensor
 from diffusion.model.config import TrainConfig
 from pipeline.errors import BadInput, RunFailed
 
-__all__ = ["Checkpoint", "latest_checkpoint", "list_checkpoints", "read_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "latest_checkpoint", "list_checkpoints", "read_checkpoint", "save_checkpoint", "save_weights"]
 
 _REMEDY = "use another checkpoint; to train on from the one before, delete its folder"
 _FORMAT = 1
@@ -45,12 +47,17 @@ class Checkpoint:
     """Crates, label runs and weights it was trained with."""
     state: dict[str, Any]
 
+    @property
+    def averaged_file(self) -> str:
+        """`ema.safetensors`; in an export, which has no others, `model.safetensors`."""
+        return _FILES[1] if _FILES[1] in self.state["sha256"] else _FILES[0]
+
     def tensors(self, name: str) -> dict[str, Tensor]:
         """`model`, `ema` or `optimizer`, after a comparison with the sha256 in `state.json`."""
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        path = self.folder / f"{name}.safetensors"
+        path = self.folder / (self.averaged_file if name == "ema" else f"{name}.safetensors")
         try:
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() != self.state["sha256"][path.name]:
@@ -75,13 +82,41 @@ def save_checkpoint(
 
     Raises RunFailed where the disk is full; nothing finished is lost then.
     """
-    final = root / f"step-{step:08d}"
-    temporary = root / f".tmp-{final.name}"
+    final = _save(root / f"step-{step:08d}", step, config, tensors, text_encoder, data, extra)
+    for old in list_checkpoints(root)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def save_weights(
+    folder: Path,
+    step: int,
+    config: TrainConfig,
+    weights: Mapping[str, Tensor],
+    *,
+    text_encoder: dict[str, Any] | None,
+    data: list[dict[str, Any]],
+    extra: Mapping[str, Any] | None = None,
+) -> Path:
+    """An export: one file of weights, which `read_checkpoint` gives as `ema`."""
+    return _save(folder, step, config, {"model": weights}, text_encoder, data, extra)
+
+
+def _save(
+    final: Path,
+    step: int,
+    config: TrainConfig,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    text_encoder: dict[str, Any] | None,
+    data: list[dict[str, Any]],
+    extra: Mapping[str, Any] | None,
+) -> Path:
+    temporary = final.with_name(f".tmp-{final.name}")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         hashes = {}
-        for name in ("model", "ema", "optimizer"):
+        for name in tensors:
             hashes[f"{name}.safetensors"] = _write_tensors(temporary / f"{name}.safetensors", tensors[name])
         state = {
             "format": _FORMAT,
@@ -96,12 +131,10 @@ def save_checkpoint(
         if final.exists():
             shutil.rmtree(final)
         temporary.rename(final)
-        _sync_folder(root)
+        _sync_folder(final.parent)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise _explained(error, final, latest_checkpoint(root)) from error
-    for old in list_checkpoints(root)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+        raise _explained(error, final, latest_checkpoint(final.parent)) from error
     return final
 
 
@@ -136,7 +169,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         state = json.loads(state_file.read_text(encoding="utf-8"))
         if state["format"] != _FORMAT:
             raise BadInput(f"{path} has checkpoint format {state['format']!r}, this cratedig reads {_FORMAT}")
-        for name in _FILES:
+        for name in state["sha256"] or _FILES:
             if not (path / name).is_file():
                 raise BadInput(f"{path} has no {name}: it was torn apart; {_REMEDY}")
         return Checkpoint(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from diffusion.model.unet_config import UNetConfig
+from pipeline.errors import BadInput
 
 __all__ = [
     "STAGES",
     "BlurConfig",
+    "DistillConfig",
     "MelConfig",
     "SamplingConfig",
     "SolverName",
@@ -81,6 +83,8 @@ class SamplingConfig(_Frozen):
     steps: int | None = Field(default=None, ge=1)
     """None for as many as the schedule has; else the same curve with so many steps."""
     gamma: float = Field(default=0.0, ge=0, le=1)
+    walks: int = Field(default=1, ge=1)
+    """How often each ancestral step is taken, so that what is new follows what stands (RePaint). Not in the paper."""
     guidance: float = Field(default=1.0, ge=0)
     """The scale w of classifier-free guidance; 1 is none."""
     clip: Literal["dynamic", "static", "none"] = "dynamic"
@@ -191,6 +195,28 @@ class StageConfig(_Frozen):
         return self.model_copy(update={"unet": self.unet.model_copy(update={"text_width": width})})
 
 
+class DistillConfig(_Frozen):
+    """Progressive distillation: from so many steps of a teacher to so many of the student, halved round by round."""
+
+    from_steps: int = Field(default=64, ge=2)
+    steps: int = Field(default=8, ge=1)
+    guidance: float = Field(default=1.0, ge=0)
+    """Of the teacher; the student has it built in."""
+    teacher_predicts: Literal["noise", "velocity"] = "noise"
+
+    @property
+    def rounds(self) -> int:
+        return (self.from_steps // self.steps).bit_length() - 1
+
+    @model_validator(mode="after")
+    def _halved(self) -> DistillConfig:
+        if self.rounds < 1 or self.steps << self.rounds != self.from_steps:
+            raise ValueError(
+                f"{self.from_steps} steps can't be halved to {self.steps}; expected {self.steps} x 2, 4, 8, ..."
+            )
+        return self
+
+
 class TrainConfig(_Frozen):
     """A named run of one stage, complete."""
 
@@ -212,6 +238,12 @@ class TrainConfig(_Frozen):
     """Not given in the paper."""
     gradient_clip: float = Field(default=1.0, gt=0)
     """Norm; not given in the paper."""
+    init_from: str = ""
+    """sha256 of the weights that it begins with; empty for an untrained network."""
+    lora_rank: int = Field(default=0, ge=0)
+    """Only matrices of this rank beside the attention's are trained; 0 for all weights."""
+    distill: DistillConfig | None = None
+    """The run makes a student of the stage that it begins with."""
     ema_decay: float = Field(default=0.9999, ge=0, lt=1)
     ema_warmup: bool = True
     """Decay min(ema_decay, (1 + n) / (10 + n)) after n updates: for runs much shorter than 1 / (1 - decay)."""
@@ -240,11 +272,22 @@ class TrainConfig(_Frozen):
     def _consistent(self) -> TrainConfig:
         if self.global_batch % self.device_batch:
             raise ValueError(f"global_batch {self.global_batch} is not a multiple of device_batch {self.device_batch}")
+        if self.lora_rank and not self.stage.uses_text:
+            raise ValueError(f"LoRA is for stages that read text, and {self.stage.stage} reads none")
+        if self.lora_rank and not self.init_from:
+            raise ValueError("LoRA changes a trained network; give it: --init-from CHECKPOINT")
+        if self.lora_rank and self.distill:
+            raise ValueError("a student is trained whole; distill without --lora")
         return self
 
     def with_changes(self, **changes: Any) -> TrainConfig:
-        """A checked copy; `stage` may be replaced whole."""
-        return TrainConfig.model_validate({**self.model_dump(), **changes})
+        """A checked copy; `stage` may be replaced whole. Raises BadInput."""
+        try:
+            return TrainConfig.model_validate({**self.model_dump(), **changes})
+        except ValidationError as error:
+            first = error.errors()[0]
+            said = first["msg"].removeprefix("Value error, ")
+            raise BadInput(f"{'.'.join(map(str, first['loc'])) or 'settings'}: {said}") from error
 
     def learning_rate(self, step: int) -> float:
         """At `step` counted from 0: linear warm-up, then a cosine that ends at `cosine_steps`."""

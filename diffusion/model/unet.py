@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from diffusion.model.unet_config import UNetConfig
 
-__all__ = ["UNet"]
+__all__ = ["Attention", "UNet"]
 
 
 class UNet(nn.Module):
@@ -200,9 +200,9 @@ class _Block(nn.Module):
         self.residual = nn.Linear(width, width)
         attends = {"width": width, "heads": config.heads, "inner": config.attention_width or width}
         factor = config.feed_forward_factor
-        self.self_attention = _Attention(source=width, **attends) if config.self_attention[i] else None
+        self.self_attention = Attention(source=width, **attends) if config.self_attention[i] else None
         self.self_feed_forward = _FeedForward(width, factor) if config.self_attention[i] else None
-        self.cross_attention = _Attention(source=config.text_width, **attends) if config.cross_attention[i] else None
+        self.cross_attention = Attention(source=config.text_width, **attends) if config.cross_attention[i] else None
         self.cross_feed_forward = _FeedForward(width, factor) if config.cross_attention[i] else None
         with torch.no_grad():  # each residual branch starts small, so that depth does not blow up the first steps
             self.residual.weight.copy_(torch.eye(width))
@@ -228,7 +228,7 @@ class _Block(nn.Module):
         return x
 
 
-class _Attention(nn.Module):
+class Attention(nn.Module):
     """Multi-head attention of `x` to `source`, or to itself."""
 
     def __init__(self, *, width: int, source: int, heads: int, inner: int) -> None:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diffusion.data.clip_table import cache_folder
 from diffusion.data.crate_data import CrateClips
+from diffusion.data.encode_texts import encode_texts
 from diffusion.data.example import audio_needed
 from diffusion.data.loader import ClipLoader, ClipSource
-from diffusion.data.sidecar import Sidecar, sidecar_folder, write_sidecar
-from diffusion.data.text_batch import text_batch
+from diffusion.data.sidecar import Sidecar, sidecar_folder
 from diffusion.data.text_encoder import TextEncoder, load_text_encoder
 from diffusion.data.text_source import TextSource
 from diffusion.model.checkpoint import Checkpoint, latest_checkpoint, read_checkpoint
-from diffusion.model.config import TrainConfig
+from diffusion.model.config import DistillConfig, StageConfig, TrainConfig
+from diffusion.training.distill import student_stage
 from diffusion.training.trainer import Trainer
 from pipeline.crate.crate import Crate
 from pipeline.crate.trained import note_training
@@ -68,6 +69,7 @@ def open_data(
     *,
     encoder: TextEncoder | None,
     encode_text: bool = False,
+    text_cache: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> TrainData:
     """Crates, their label runs and sidecars, split into train and held out."""
@@ -94,21 +96,21 @@ def open_data(
                 "weight": use.weight,
             }
         )
-        if encoder is not None and clips.labels is not None and clips.crate.storage.is_local:
+        if encoder is not None and clips.labels is not None:
             limit = min(stage.token_limit, encoder.most_tokens or stage.token_limit)
-            folder = sidecar_folder(Path(use.path), clips.labels, encoder.card, limit)
-            if encode_text and not (folder / "sidecar.json").is_file() and _rank() == 0:
-                count = write_sidecar(folder, _texts(clips, encoder, limit), encoder, limit)
-                say(f"encoded {count} texts of {use.path} with {encoder.card.name} into {folder}")
-            while encode_text and not (folder / "sidecar.json").is_file():
-                time.sleep(1.0)  # the first rank is at it
+            folder = sidecar_folder(_text_place(clips, text_cache), clips.labels, encoder.card, limit)
+            if encode_text and not _stands(folder, clips, encoder, limit):
+                count = encode_texts(folder, clips, encoder, limit, rank=_rank(), ranks=_ranks(), say=say)
+                say(f"{count} texts of {use.path} are encoded with {encoder.card.name} in {folder}")
             if (folder / "sidecar.json").is_file():
                 sidecars.append(Sidecar(folder, encoder.card, limit))
+            elif config.text_encoder != "bundled":
+                say(f"{use.path}: texts are encoded while training, slowly; once and for all: --encode-text ({folder})")
     options: dict[str, Any] = {
         "window": config.window_row_groups,
         "threads": config.loader_threads,
         "prefetch": config.prefetch_batches,
-        "ranks": int(os.environ.get("WORLD_SIZE", "1")),
+        "ranks": _ranks(),
     }
     return TrainData(
         train=ClipLoader(train, stage, seed=config.seed, text_drop=config.text_drop, **options),
@@ -118,10 +120,23 @@ def open_data(
     )
 
 
-def _texts(clips: CrateClips, encoder: TextEncoder, limit: int) -> Iterator[tuple[str, str]]:
-    """Every element of every clip's text batch, with the clip's track."""
-    for track, known in clips.all_texts():
-        yield from ((track, text) for text in text_batch(known, encoder.token_ends, limit))
+def _text_place(clips: CrateClips, text_cache: Path | None) -> Path:
+    """In the crate; of a crate that is not on this machine in the user's cache; or where the user says."""
+    if text_cache is not None:
+        return text_cache / clips.crate.clips_hash
+    if clips.crate.storage.is_local:
+        return Path(clips.crate.storage.path("text"))
+    return cache_folder() / clips.crate.clips_hash
+
+
+def _stands(folder: Path, clips: CrateClips, encoder: TextEncoder, limit: int) -> bool:
+    """Whether the sidecar is of these very labels; one of another encoder is refused, a torn one made again."""
+    try:
+        return Sidecar(folder, encoder.card, limit).labels_hash == clips.labels_hash
+    except BadInput as error:
+        if "was made with text encoder" in str(error):
+            raise
+        return False
 
 
 def train_stage(
@@ -129,24 +144,43 @@ def train_stage(
     crates: Sequence[CrateUse],
     out: Path,
     *,
+    init_from: Path | None = None,
+    lora_rank: int = 0,
+    distill: DistillConfig | None = None,
     encode_text: bool = False,
+    text_cache: Path | None = None,
     cpu: bool = False,
     wandb: bool = False,
     on_checkpoint: Callable[[Trainer], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Trainer | None:
-    """Train, or continue, the stage in `out`. None where it was finished before."""
+    """Train, or continue, the stage in `out`. None where it was finished before.
+
+    init_from: a checkpoint to begin with: its network, its schedules and its averaged weights. distill: to make a
+    student of it, by its guidance.
+    """
     if not crates:
         raise BadInput("no crate to train on; give at least one: --crate CRATE")
+    source = _source(init_from, config.stage.stage) if init_from else None
+    if source is not None:
+        init = source.state["sha256"][source.averaged_file]
+        begun: dict[str, Any] = {"stage": source.config.stage, "init_from": init, "lora_rank": lora_rank}
+        if distill is not None:
+            begun |= _as_student(source.config.stage, distill)
+        config = config.with_changes(**begun)
+    elif lora_rank:
+        config = config.with_changes(lora_rank=lora_rank)  # refused, with the reason
     encoder: TextEncoder | None = None
     if config.stage.uses_text:
         encoder = load_text_encoder(config.text_encoder, device=_device(cpu))
+        if source is not None and source.text_encoder is not None:
+            encoder.card.refuse_other(source.text_encoder, str(source.folder))
         config = config.with_changes(stage=config.stage.with_text_width(encoder.card.width))
     resume = _begun(out, config, encoder)
     if resume is not None and resume.step >= config.total_steps:
         say(f"{config.stage.stage}: all {resume.step} steps are done ({resume.folder})")
         return None
-    data = open_data(config, crates, encoder=encoder, encode_text=encode_text, say=say)
+    data = open_data(config, crates, encoder=encoder, encode_text=encode_text, text_cache=text_cache, say=say)
     if resume is not None:
         if resume.data != data.about:
             raise BadInput(
@@ -159,13 +193,39 @@ def train_stage(
     if _rank() == 0:
         for use in crates:
             note_training(Crate.open(use.path), str(out.resolve()), config.stage.stage)
+    start = source.tensors("ema") if source is not None and resume is None else None
     trainer = Trainer(
-        config, data.train, data.held_out, data.text, out, data=data.about, resume=resume, cpu=cpu, wandb=wandb
-    )
+        config, data.train, data.held_out, data.text, out, data=data.about, resume=resume, start=start, cpu=cpu,
+        wandb=wandb,
+    )  # fmt: skip
     if resume is None:
         say(f"{config.stage.stage}: {data.train.order.clips} clips to train on, {data.held_out.order.clips} held out")
     trainer.run(on_checkpoint=on_checkpoint)
     return trainer
+
+
+def _source(path: Path, stage: str) -> Checkpoint:
+    """What is begun with: a checkpoint, a stage's folder, or a run's or an export's, which have one for each stage."""
+    found = read_checkpoint(path / stage if (path / stage).is_dir() else path)
+    if found.config.stage.stage != stage:
+        raise BadInput(f"{found.folder} is a checkpoint of {found.config.stage.stage}, expected is {stage}")
+    if found.config.lora_rank:
+        raise BadInput(
+            f"{found.folder} is a LoRA of rank {found.config.lora_rank}; merge it first: cratedig export-model --from "
+            f"{path} -o FOLDER"
+        )
+    return found
+
+
+def _as_student(teacher: StageConfig, distill: DistillConfig) -> dict[str, Any]:
+    """Every sample has its text: guidance, for which some are trained without, is built in."""
+    guidance = teacher.sampling.guidance if teacher.uses_text else 1.0
+    known = {"guidance": guidance, "teacher_predicts": teacher.predicts}
+    return {
+        "stage": student_stage(teacher, distill.steps),
+        "distill": distill.model_copy(update=known),
+        "text_drop": 0.0,
+    }
 
 
 def _begun(out: Path, config: TrainConfig, encoder: TextEncoder | None) -> Checkpoint | None:
@@ -210,6 +270,10 @@ def _sweep(checkpoints: Path) -> None:
 def _rank() -> int:
     """As torchrun and accelerate set it; there is no process group yet."""
     return int(os.environ.get("RANK", "0"))
+
+
+def _ranks() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _device(cpu: bool) -> str:

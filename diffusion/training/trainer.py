@@ -9,8 +9,7 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -21,16 +20,19 @@ from torch.optim.swa_utils import AveragedModel
 
 from diffusion.data.batch import Batch, make_batch
 from diffusion.data.example import Example
-from diffusion.data.loader import ClipLoader, one_ahead
+from diffusion.data.loader import ClipLoader, Waited, one_ahead
 from diffusion.data.text_source import TextSource
 from diffusion.model.checkpoint import Checkpoint, save_checkpoint
 from diffusion.model.config import TrainConfig
+from diffusion.model.lora import add_lora
 from diffusion.model.unet import UNet
+from diffusion.training.distill import Distillation
 from diffusion.training.losses import SaysNothing, loss_of, losses_by_level
 from diffusion.training.run_log import RunLog
+from diffusion.training.stopping import Stopped, signals
 from pipeline.errors import RunFailed
 
-__all__ = ["Stopped", "Trainer", "step_positions"]
+__all__ = ["Trainer", "step_positions"]
 
 _NAMED_CLIPS = 16
 _PATIENCE = timedelta(hours=2)
@@ -48,20 +50,6 @@ def step_positions(step: int, config: TrainConfig, rank: int, world: int) -> lis
     return [list(mine[i : i + config.device_batch]) for i in range(0, len(mine), config.device_batch)]
 
 
-class Stopped(Exception):
-    """Asked to stop by a signal; a checkpoint of the last step was written."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.signal = number
-
-
-@dataclass
-class _Flag:
-    signal: int = 0
-    """Its number; 0 where there was none."""
-
-
 class Trainer:
     """Model, optimizer, average and data of one stage, from step 0 or from a checkpoint."""
 
@@ -75,9 +63,11 @@ class Trainer:
         *,
         data: list[dict[str, Any]],
         resume: Checkpoint | None = None,
+        start: Mapping[str, Tensor] | None = None,
         cpu: bool = False,
         wandb: bool = False,
     ) -> None:
+        """`start`: weights to begin from, where nothing is resumed."""
         from accelerate import Accelerator, InitProcessGroupKwargs
 
         self.config, self.stage = config, config.stage
@@ -103,6 +93,14 @@ class Trainer:
         self.accelerator.gradient_accumulation_steps = config.global_batch // (config.device_batch * world)
         torch.manual_seed(config.seed)
         model = UNet(self.stage.unet, gradient_checkpointing=config.gradient_checkpointing)
+        if start is not None:
+            model.load_state_dict(start)
+        if config.lora_rank:
+            add_lora(model, config.lora_rank)
+        self.distillation: Distillation | None = None
+        if config.distill is not None:
+            teacher = config.stage.model_copy(update={"predicts": config.distill.teacher_predicts})
+            self.distillation = Distillation(model, teacher, config.stage, config.distill, config.total_steps)
         self.ema = AveragedModel(model, multi_avg_fn=_average(config))
         self.step = 0
         if resume is not None:
@@ -110,8 +108,10 @@ class Trainer:
             model.load_state_dict(resume.tensors("model"))
             self.ema.module.load_state_dict(resume.tensors("ema"))
             self.ema.n_averaged.fill_(resume.step)
+            if self.distillation is not None:
+                self.distillation.resume(resume.step, resume.tensors("teacher"))
         optimizer = torch.optim.Adam(
-            model.parameters(),
+            [parameter for parameter in model.parameters() if parameter.requires_grad],
             lr=config.peak_lr,
             betas=config.adam_betas,
             eps=config.adam_eps,
@@ -122,6 +122,8 @@ class Trainer:
             model.compile_levels()
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.ema.to(self.accelerator.device)
+        if self.distillation is not None:
+            self.distillation.teacher.to(self.accelerator.device)
         if resume is not None:
             self._load_optimizer(resume.tensors("optimizer"))
         self.log = RunLog(out, self.accelerator, self.step, config)
@@ -141,15 +143,19 @@ class Trainer:
             p for step in range(self.step, config.total_steps) for p in step_positions(step, config, rank, world)
         )
         with (
-            _signals() as stop,
+            signals() as stop,
             self.log,
-            contextlib.closing(one_ahead(self.loader.batches(positions), self._batch)) as batches,
+            contextlib.closing(one_ahead(self.loader.batches(positions), self._batch)) as made,
         ):
+            batches = Waited(made)
             while self.step < config.total_steps:
                 started = time.perf_counter()
                 loss, norm = self._step(batches)
-                self.log.step(self.step, loss, norm, config.learning_rate(self.step), time.perf_counter() - started)
+                taken = time.perf_counter() - started
+                self.log.step(self.step, loss, norm, config.learning_rate(self.step), taken, batches.waited_s())
                 self.step += 1
+                if self.distillation is not None:
+                    self.distillation.follow(self.step, self.averaged_model.state_dict())
                 stopped = self._any(stop.signal > 0)
                 if stopped or self.step == config.total_steps or self.step % config.checkpoint_every == 0:
                     self.save()
@@ -175,6 +181,7 @@ class Trainer:
                     "model": self.plain_model.state_dict(),
                     "ema": self.averaged_model.state_dict(),
                     "optimizer": self._optimizer_tensors(),
+                    **({"teacher": self.distillation.teacher.state_dict()} if self.distillation else {}),
                 },
                 text_encoder=self.text.encoder.card.as_dict() if self.text else None,
                 data=self.data,
@@ -218,7 +225,7 @@ class Trainer:
             batch = next(batches)
             clip_ids += batch.clip_ids
             with self.accelerator.accumulate(self.model):
-                loss = loss_of(self.model, batch, self.stage)
+                loss = self._loss(batch)
                 self.accelerator.backward(loss)
                 losses.append(loss.detach())
                 if self.accelerator.sync_gradients:
@@ -229,6 +236,11 @@ class Trainer:
                 self.optimizer.zero_grad()
         self.ema.update_parameters(self.plain_model)
         return float(mean), float(norm)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        if self.distillation is not None:
+            return self.distillation.loss(self.model, batch, self.step)
+        return loss_of(self.model, batch, self.stage)
 
     def _refuse_bad(self, loss: float, norm: float, clip_ids: list[str]) -> None:
         """Before the optimizer is touched: the last checkpoint stays good."""
@@ -284,27 +296,3 @@ def _average(config: TrainConfig) -> Callable[[Any, Any, Any], None]:
         torch._foreach_lerp_(averaged, current, 1 - decay)
 
     return torch.no_grad()(update)
-
-
-class _signals:
-    """Raises a flag on SIGINT and SIGTERM instead of tearing a step apart; a second SIGINT does."""
-
-    def __enter__(self) -> _Flag:
-        flag = _Flag()
-
-        def raise_flag(number: int, frame: Any) -> None:
-            if flag.signal and number == signal.SIGINT:
-                raise KeyboardInterrupt
-            flag.signal = number
-
-        self._before = {}
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, raise_flag)
-        except ValueError:
-            pass  # not the main thread: signals go elsewhere
-        return flag
-
-    def __exit__(self, *exception: object) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)

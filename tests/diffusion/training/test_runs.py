@@ -76,7 +76,7 @@ def test_stages_that_make_no_sense(changes, message):
 
 
 def test_a_device_batch_must_divide_the_global_one():
-    with pytest.raises(ValueError, match="not a multiple of device_batch 3"):
+    with pytest.raises(BadInput, match="not a multiple of device_batch 3"):
         named_run("tiny", "super-resolution").with_changes(device_batch=3)
 
 
