@@ -16,6 +16,7 @@ from torch import Tensor
 
 from diffusion.data.text_encoder import TextEncoderCard, load_text_encoder
 from diffusion.data.text_source import TextSource
+from diffusion.generation.held import Held
 from diffusion.generation.stage_model import StageModel
 from diffusion.model.config import SamplingConfig, StageName
 from diffusion.process.noise import noise_schedule
@@ -100,14 +101,19 @@ class Cascade:
         seconds: float,
         sampling: Mapping[StageName, SamplingConfig],
         batch: int,
+        negatives: Sequence[str] = (),
+        held: Held | None = None,
         on_step: Callable[[StageName, int], None] = lambda stage, clips: None,
     ) -> Iterator[Generated]:
-        """One result a prompt, in order. A batch that does not fit in memory is halved and tried again."""
+        """One result a prompt, in order. A batch that does not fit in memory is halved and tried again.
+
+        negatives: one a prompt, empty for none. held: audio that all clips hold on to.
+        """
         start = 0
         while start < len(prompts):
             chosen = slice(start, start + batch)
             try:
-                made = self._batch(prompts[chosen], seeds[chosen], seconds, sampling, on_step)
+                made = self._batch(prompts[chosen], seeds[chosen], seconds, sampling, negatives[chosen], held, on_step)
             except torch.OutOfMemoryError:
                 if batch == 1:
                     raise BadInput(
@@ -126,6 +132,8 @@ class Cascade:
         seeds: Sequence[int],
         seconds: float,
         sampling: Mapping[StageName, SamplingConfig],
+        negatives: Sequence[str],
+        held: Held | None,
         on_step: Callable[[StageName, int], None],
     ) -> dict[StageName, NDArray[np.float32]]:
         made: dict[StageName, NDArray[np.float32]] = {}
@@ -133,8 +141,8 @@ class Cascade:
         for stage in self.stages:
             name = stage.config.stage
             out_BCT = stage.generate(
-                seeds, seconds, texts=prompts, text_source=self.text, condition=condition,
-                sampling=sampling[name], on_step=lambda n, name=name: on_step(name, len(prompts)),  # type: ignore[misc]
+                seeds, seconds, texts=prompts, negatives=negatives, text_source=self.text, condition=condition,
+                held=held, sampling=sampling[name], on_step=lambda n, name=name: on_step(name, len(prompts)),  # type: ignore[misc]
             )  # fmt: skip
             condition = out_BCT if stage.config.makes_mel else out_BCT[:, 0]
             made[name] = condition.float().cpu().numpy()

@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from diffusion.data.batch import network_condition, waveform_condition
 from diffusion.data.text_source import TextSource
+from diffusion.generation.held import Held
 from diffusion.model.checkpoint import read_checkpoint
 from diffusion.model.config import SamplingConfig, StageConfig
+from diffusion.model.lora import add_lora, merge_lora
 from diffusion.model.unet import UNet
 from diffusion.process.augment import add_noise
-from diffusion.process.diffused import from_diffused
+from diffusion.process.diffused import from_diffused, to_diffused
 from diffusion.process.noise import noise_from_velocity, noise_schedule
 from diffusion.process.sampler import Denoiser, batch_noise, clip_estimate, guided, sample
 from diffusion.process.solvers import calls
@@ -50,12 +53,16 @@ class StageModel:
         config = checkpoint.config.stage
         with torch.device("meta"):
             model = UNet(config.unet)
+            if checkpoint.config.lora_rank:
+                add_lora(model, checkpoint.config.lora_rank)
         tensors = checkpoint.tensors("ema")
         try:
             model.load_state_dict(tensors, assign=True)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise BadInput(f"{checkpoint.folder} does not fit its own configuration ({reason}); use another") from error
+        if checkpoint.config.lora_rank:
+            merge_lora(model)
         dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
         model = model.to(device, dtype).eval().requires_grad_(False)
         if compile:
@@ -70,15 +77,18 @@ class StageModel:
         seconds: float,
         *,
         texts: Sequence[str] | None = None,
+        negatives: Sequence[str] | None = None,
         text_source: TextSource | None = None,
         condition: Tensor | None = None,
+        held: Held | None = None,
         sampling: SamplingConfig | None = None,
         on_step: Callable[[int], None] | None = None,
     ) -> Tensor:
         """(B, C, T): waveforms in [-1, 1] at the target's rate, or log-mel.
 
         A sample depends on its seed, text and condition alone, not on the others of its batch. `condition` is the
-        lower stage's waveform (B, T) at this stage's condition rate, or the mel (B, 80, F).
+        lower stage's waveform (B, T) at this stage's condition rate, or the mel (B, 80, F). Guidance leads away from
+        `negatives`, where they are not empty, instead of from the absence of text.
         """
         config, settings = self.config, sampling or self.config.sampling
         weight = next(self.model.parameters())
@@ -99,34 +109,52 @@ class StageModel:
             given["aligned_BCT" if config.uses_mel else "stacked_BCT"] = value
         if config.uses_text and texts is not None and text_source is not None:
             given["text_BLW"], given["text_mask_BL"] = text_source.batch(texts, device)
+        away: dict[str, Tensor] = {}
+        if given.get("text_BLW") is not None and text_source is not None and any(negatives or ()):
+            away["text_BLW"], away["text_mask_BL"] = text_source.batch(negatives or (), device)
+            away["keep_text_B"] = torch.tensor([bool(text) for text in negatives or ()], device=device)
         shape = (config.unet.signal_channels, config.length(seconds))
         keys = [hash_u64("sample", config.stage, seed) >> 1 for seed in seeds]
         draw_noise = batch_noise(keys, shape, device)
+        times, x_1 = sampling_times(config.stage, settings, schedule), draw_noise()
+        clip = clip_estimate(settings.clip, settings.clip_percentile, config.clip_limit)
+        if held is not None and (held.keep_s or condition is None):
+            target_BCT = held.target(config, seconds).to(device).expand(len(seeds), -1, -1)
+            diffused_BCT = to_diffused(target_BCT, known, config)
+            if held.keep_s:
+                clip = _held_estimate(clip, diffused_BCT, held.mask(config, seconds).to(device))
+            if held.strength < 1 and condition is None:
+                x_1 = add_noise(diffused_BCT, torch.full((len(seeds),), held.strength, device=device), x_1, schedule)
+                times = np.append(times[times < held.strength], held.strength)
         mixed = device.type == "cuda" and weight.dtype == torch.float32  # a model still in training
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=mixed):
             clean_BCT = sample(
-                self.denoiser(given, settings.guidance),
-                draw_noise(),
-                sampling_times(config.stage, settings, schedule),
+                self.denoiser(given, settings.guidance, away),
+                x_1,
+                times,
                 schedule,
                 draw_noise=draw_noise,
                 gamma=settings.gamma,
+                walks=settings.walks,
                 solver=settings.solver,
-                clip=clip_estimate(settings.clip, settings.clip_percentile, config.clip_limit),
+                clip=clip,
                 on_step=on_step,
             )
         made_BCT = from_diffused(clean_BCT, known, config)
         if config.uses_mel and config.mel and known is not None and settings.mel_fits:
             made_BCT = fit_mel(made_BCT[:, 0], known, config.mel, settings.mel_fits)[:, None]
-        return made_BCT
+        return held.join(made_BCT, config, seconds) if held is not None and held.keep_s else made_BCT
 
     def calls(self, sampling: SamplingConfig) -> int:
         """How often the network is asked for one batch."""
         times = sampling_times(self.config.stage, sampling, noise_schedule(self.config.noise))
-        return calls(sampling.solver, len(times) - 1)
+        return calls(sampling.solver, len(times) - 1, sampling.walks)
 
-    def denoiser(self, given: dict[str, Tensor], guidance: float) -> Denoiser:
-        """The network with its conditions; with text and a guidance other than 1, both halves in one pass."""
+    def denoiser(self, given: dict[str, Tensor], guidance: float, away: dict[str, Tensor] | None = None) -> Denoiser:
+        """The network with its conditions; with text and a guidance other than 1, both halves in one pass.
+
+        `away` has what the second half is told instead of nothing.
+        """
         schedule = noise_schedule(self.config.noise)
 
         def noise(x: Tensor, t_B: Tensor, predicted: Tensor) -> Tensor:
@@ -138,8 +166,20 @@ class StageModel:
             return noise(x, t_B, cast(Tensor, self.model(x, t_B, **given)).float())
 
         def pair(x: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
-            both = self.model(x, t_B, guidance_pair=True, **given).float()
+            if away:
+                told = {**given, "keep_text_B": torch.ones_like(away["keep_text_B"])}
+                twice = {name: torch.cat([value, away.get(name, value)]) for name, value in told.items()}
+                both = self.model(torch.cat([x, x]), torch.cat([t_B, t_B]), **twice).float()
+            else:
+                both = self.model(x, t_B, guidance_pair=True, **given).float()
             with_text, without_text = both.chunk(2)
             return noise(x, t_B, with_text), noise(x, t_B, without_text)
 
         return guided(pair, guidance) if "text_BLW" in given and guidance != 1 else plain
+
+
+def _held_estimate(
+    clip: Callable[[Tensor], Tensor] | None, target_BCT: Tensor, mask_T: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """The clean estimate, clipped, with the target where it stands."""
+    return lambda x: torch.where(mask_T, target_BCT.to(x.dtype), x if clip is None else clip(x))

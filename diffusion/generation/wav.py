@@ -17,7 +17,7 @@ from diffusion.generation.cascade import Cascade, Generated
 from diffusion.model.config import SamplingConfig, StageName
 from pipeline.errors import BadInput, RunFailed
 
-__all__ = ["read_settings", "write_results", "write_wav"]
+__all__ = ["read_settings", "settings_of", "write_results", "write_wav"]
 
 
 def write_wav(path: Path, audio: NDArray[np.float32], sample_rate_hz: int, settings: Mapping[str, Any]) -> None:
@@ -56,23 +56,35 @@ def write_results(
     out: Path,
     *,
     keep_stages: bool,
+    more: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """One wav a prompt, written as soon as it is there. `out` is a .wav, or a folder of numbered ones."""
+    """One wav a prompt, written as soon as it is there. `out` is a .wav, or a folder of numbered ones.
+
+    `more` joins the settings that each carries.
+    """
     paths = []
     for number, result in enumerate(made):
         path = out if out.suffix == ".wav" else out / f"{number:03d}-{_slug(result.prompt)}.wav"
-        settings = {
-            "prompt": result.prompt,
-            "seed": result.seed,
-            "stages": {stage.config.stage: _about(stage, sampling[stage.config.stage]) for stage in cascade.stages},
-            "text_encoder": cascade.text.encoder.card.as_dict(),
-        }
+        settings = settings_of(result, cascade, sampling, more or {})
         write_wav(path, result.stages[cascade.stages[-1].config.stage], cascade.sample_rate_hz, settings)
         paths.append(path)
         if keep_stages:
             for stage in cascade.stages[:-1]:
                 paths.append(_write_stage(path, stage.config, result.stages[stage.config.stage], settings))
     return paths
+
+
+def settings_of(
+    result: Generated, cascade: Cascade, sampling: Mapping[StageName, SamplingConfig], more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything that it takes to make a result again, but the weights; of `more`, what is not empty."""
+    return {
+        "prompt": result.prompt,
+        "seed": result.seed,
+        "stages": {stage.config.stage: _about(stage, sampling[stage.config.stage]) for stage in cascade.stages},
+        "text_encoder": cascade.text.encoder.card.as_dict(),
+        **{name: value for name, value in more.items() if value},
+    }
 
 
 def _write_stage(path: Path, config: Any, value: NDArray[np.float32], settings: Mapping[str, Any]) -> Path:

@@ -32,13 +32,14 @@ def sample(
     *,
     draw_noise: Callable[[], Tensor],
     gamma: float = 0.0,
+    walks: int = 1,
     solver: SolverName = "ancestral",
     clip: Callable[[Tensor], Tensor] | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Denoise `x_1` (standard normal) from t = 1 to t = 0 and return the clean estimate.
 
-    `times` ascend from 0 to 1. `gamma` and `draw_noise` are for the paper's ancestral steps; the other solvers draw
+    `times` ascend from 0 to 1. `gamma`, `walks` and `draw_noise` are for the ancestral steps; the other solvers draw
     nothing. `on_step` is told how often the model was asked: `solvers.calls` says how often it will be.
     """
     grid = Grid.of(times, schedule)
@@ -54,7 +55,7 @@ def sample(
         return estimate if clip is None else clip(estimate)
 
     if solver == "ancestral":
-        return ancestral(predict, x_1, grid, draw_noise=draw_noise, gamma=gamma)
+        return ancestral(predict, x_1, grid, draw_noise=draw_noise, gamma=gamma, walks=walks)
     return solve(solver, predict, x_1, grid)
 
 

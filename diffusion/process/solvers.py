@@ -57,9 +57,9 @@ class Grid:
         return (self.sigma[n - 1] / self.sigma[n]) * x_t + (self.alpha[n - 1] * gone) * estimate
 
 
-def calls(solver: SolverName, steps: int) -> int:
+def calls(solver: SolverName, steps: int, walks: int = 1) -> int:
     """How often the model is asked on a grid of so many steps."""
-    return 2 * steps - 1 if solver == "heun" else steps
+    return 1 + (steps - 1) * {"heun": 2, "ancestral": walks}.get(solver, 1)
 
 
 def solve(solver: SolverName, predict: Predict, x_1: Tensor, grid: Grid) -> Tensor:
@@ -67,20 +67,27 @@ def solve(solver: SolverName, predict: Predict, x_1: Tensor, grid: Grid) -> Tens
     return {"ddim": _ddim, "dpm++2m": _dpm_solver_2m, "heun": _heun, "unipc": _unipc}[solver](predict, x_1, grid)
 
 
-def ancestral(predict: Predict, x_1: Tensor, grid: Grid, *, draw_noise: Callable[[], Tensor], gamma: float) -> Tensor:
+def ancestral(
+    predict: Predict, x_1: Tensor, grid: Grid, *, draw_noise: Callable[[], Tensor], gamma: float, walks: int = 1
+) -> Tensor:
     """PAPER eq. 4 as the posterior of x_s given x_t and the clean estimate: the same for an unclipped estimate, and
-    defined for a clipped one. mean = e^(lambda_t - lambda_s) (alpha_s / alpha_t) x_t + (1 - e^(...)) alpha_s x."""
+    defined for a clipped one. mean = e^(lambda_t - lambda_s) (alpha_s / alpha_t) x_t + (1 - e^(...)) alpha_s x.
+
+    walks: each step is taken so often, with the noise that it took off put on again in between: what is free then
+    follows what an estimate holds fast (RePaint, arXiv 2201.09865, algorithm 1).
+    """
     x = x_1
-    for n in range(grid.steps, 0, -1):
-        estimate = predict(x, n)
-        if n == 1:
-            return estimate
+    for n in range(grid.steps, 1, -1):
         ratio = 2 * (grid.half_log_snr[n] - grid.half_log_snr[n - 1])
         kept, gone = math.exp(ratio), -math.expm1(ratio)  # e^(lambda_t - lambda_s), and 1 minus it
-        mean = (kept * grid.alpha[n - 1] / grid.alpha[n]) * x + (gone * grid.alpha[n - 1]) * estimate
         small, large = gone**0.5 * grid.sigma[n - 1], gone**0.5 * grid.sigma[n]
-        x = mean + (small ** (1 - gamma) * large**gamma) * draw_noise()
-    return x
+        for walk in range(walks):
+            if walk:  # from s back to t
+                x = (grid.alpha[n] / grid.alpha[n - 1]) * x + large * draw_noise()
+            estimate = predict(x, n)
+            mean = (kept * grid.alpha[n - 1] / grid.alpha[n]) * x + (gone * grid.alpha[n - 1]) * estimate
+            x = mean + (small ** (1 - gamma) * large**gamma) * draw_noise()
+    return predict(x, 1)
 
 
 def _ddim(predict: Predict, x_1: Tensor, grid: Grid) -> Tensor:

@@ -16,31 +16,10 @@ from diffusion.generation.wav import read_settings
 from diffusion.model.config import STAGES, SamplingConfig
 from diffusion.training.train_job import CrateUse, train_stage
 from pipeline.errors import BadInput
-from tests.diffusion.crates import make_crate
 from tests.diffusion.small import small_run, small_stage
 from tests.tiny_clap import make_tiny_clap
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def crate(tmp_path_factory):
-    return make_crate(tmp_path_factory.mktemp("crate"), shards=1, tracks=2, clips=2, clip_s=0.8)
-
-
-@pytest.fixture(scope="module")
-def clap(tmp_path_factory):
-    return str(make_tiny_clap(tmp_path_factory.mktemp("clap")))
-
-
-@pytest.fixture(scope="module")
-def run(crate, clap, tmp_path_factory):
-    """All five stages, hardly trained."""
-    torch.set_num_threads(1)
-    out = tmp_path_factory.mktemp("run")
-    for stage in STAGES:
-        train_stage(small_run(stage, clap, total_steps=2), [CrateUse(crate)], out / stage, cpu=True)
-    return out
 
 
 def command(module, *words):
