@@ -71,9 +71,9 @@ class Browser:
         finally:
             self._end()
 
-    def open(self, page: Path) -> None:
-        """Load a file and wait until it has loaded."""
-        self._call("POST", "/url", {"url": page.resolve().as_uri()})
+    def open(self, page: Path | str) -> None:
+        """Load a file, or a URL of this machine, and wait until it has loaded."""
+        self._call("POST", "/url", {"url": page if isinstance(page, str) else page.resolve().as_uri()})
 
     def screen(self, width: int, height: int, *, dark: bool = False) -> None:
         """The size of the view in CSS pixels, one each, and the colour scheme that the user prefers; nothing glides."""
@@ -92,6 +92,13 @@ class Browser:
         found = self._call("POST", "/elements", {"using": "css selector", "value": selector})
         (element,) = found[number].values()
         self._call("POST", f"/element/{element}/click", {})
+
+    def type(self, selector: str, text: str) -> None:
+        """As a user would, in place of what stood there."""
+        found = self._call("POST", "/element", {"using": "css selector", "value": selector})
+        (element,) = found.values()
+        self._call("POST", f"/element/{element}/clear", {})
+        self._call("POST", f"/element/{element}/value", {"text": text})
 
     def until(self, condition: str, *, limit_s: float = 20.0) -> None:
         """Wait for a JavaScript expression to become true."""

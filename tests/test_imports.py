@@ -34,7 +34,7 @@ WINGS = {
     "labeling": ("embedders", "search", "recipe", "report", "encoders", "evaluation"),
     "labeling.recipe": ("composing", "rendering", "training", "judging"),
     "beam_jobs": ("engines",),
-    "diffusion": ("model", "process", "data", "generation", "evaluation", "training"),
+    "diffusion": ("model", "process", "data", "generation", "evaluation", "training", "serving"),
     "cratedig": ("mining", "curating", "exporting", "captions", "cascade", "evaluating"),
 }
 """A wing may import those before it, not those after it. Files beside the wings are the ground (imported by all) or the

@@ -1,0 +1,1 @@
+"""A trained cascade behind a page and an API."""
