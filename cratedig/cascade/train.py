@@ -79,6 +79,8 @@ def add_parser(subparsers: Any) -> None:
     run.add_argument("--checkpoint-every", type=int, metavar="STEPS")
     run.add_argument("--keep", type=int, metavar="N", help="checkpoints to keep")
     run.add_argument("--demo-every", type=int, metavar="STEPS", help="sample held-out prompts; 0 for never")
+    run.add_argument("--score-every", type=int, metavar="STEPS", help="generate eight held-out clips and score them by "
+                     "the bundled model, at checkpoints; 0 for never (default: as --demo-every)")  # fmt: skip
     run.add_argument("--loader-threads", type=int, metavar="N")
     run.add_argument("--cpu", action="store_true", help="no GPU even if there is one")
     run.add_argument("--wandb", action="store_true", help="log to Weights & Biases too (pip install wandb)")
@@ -95,11 +97,13 @@ def _run(args: argparse.Namespace) -> int:
         raise BadInput(f"training needs accelerate and tensorboard: {install_command('train')}")
     if args.wandb and find_spec("wandb") is None:
         raise BadInput("--wandb needs wandb: pip install wandb")
+    from cratedig.cascade.scores import score_trainer
     from diffusion.training.demos import make_demos
     from diffusion.training.runs import named_run
     from diffusion.training.stopping import Stopped
     from diffusion.training.train_job import CrateUse, train_stage
     from diffusion.training.trainer import Trainer
+    from labeling.embedders.by_name import load_embedder
 
     _quiet()
     distill = _distill(args) if args.distill_from else None
@@ -112,9 +116,18 @@ def _run(args: argparse.Namespace) -> int:
         config = _changed(named_run(args.run_name, stage), args)
 
         def demos(trainer: Trainer) -> None:
-            every = trainer.config.demo_every
-            if every and (trainer.step % every == 0 or trainer.step == trainer.config.total_steps):
+            def due(every: int) -> bool:
+                return bool(every) and (trainer.step % every == 0 or trainer.step == trainer.config.total_steps)
+
+            if due(trainer.config.demo_every):
                 make_demos(trainer, out)
+            if due(trainer.config.demo_every if args.score_every is None else args.score_every):
+                scores = score_trainer(trainer, load_embedder("bundled", device=str(trainer.accelerator.device)))
+                if scores:
+                    _say(
+                        f"{trainer.stage.stage}: step {trainer.step}  "
+                        + "  ".join(f"{k} {v:.3f}" for k, v in scores.items())
+                    )
 
         try:
             train_stage(

@@ -10,8 +10,8 @@ __all__ = ["Point", "Recommendation", "points_of", "recommend"]
 
 _NOISE = 1.0
 """Half widths of the 90 % interval within which two similarities count as equal."""
-_WORSE = 1.1
-"""A distance up to so many times the best counts as equal to it."""
+_WORSE = 0.1
+"""Of the way from the least distance to the largest, within which one counts as equal to the least."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +53,16 @@ class Recommendation:
 
 
 def recommend(rows: Sequence[Mapping[str, Any]]) -> Recommendation:
-    """The cheapest point whose similarity is within noise of the best and whose distance is at most a tenth above the
-    least; where none is both, the one with the best sum of the two places.
+    """The cheapest point whose similarity is within noise of the best and whose distance is at most a tenth
+    of the way from the least to the largest; where none is both, the one with the best sum of the two places.
 
-    rows: similarity, similarity_low, similarity_high, kernel (or frechet; None without a reference), seconds.
+    rows: similarity, similarity_low, similarity_high, distance (None without a reference), seconds.
     """
     best = max(range(len(rows)), key=lambda i: rows[i]["similarity"])
     bar = rows[best]["similarity"] - _NOISE * (rows[best]["similarity_high"] - rows[best]["similarity_low"]) / 2
     distances = [row["distance"] for row in rows]
     measured = [d for d in distances if d is not None]
-    limit = _WORSE * min(measured) if measured else None
+    limit = min(measured) + _WORSE * (max(measured) - min(measured)) if measured else None
     good = [
         i
         for i, row in enumerate(rows)
@@ -73,7 +73,7 @@ def recommend(rows: Sequence[Mapping[str, Any]]) -> Recommendation:
         return Recommendation(
             point=cheapest,
             why=f"the cheapest of {len(good)} whose similarity is within noise of the best ({bar:.3f} or more)"
-            + (f" and whose distance is at most a tenth above the least ({limit:.4g} or less)" if limit else ""),
+            + (f" and whose distance is among the least ({limit:.4g} or less)" if limit is not None else ""),
         )
     by_similarity = sorted(range(len(rows)), key=lambda i: -rows[i]["similarity"])
     by_distance = sorted(range(len(rows)), key=lambda i: (distances[i] is None, distances[i] or 0.0))

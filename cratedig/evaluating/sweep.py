@@ -28,8 +28,8 @@ _EXAMPLE = """\
 _CSS = ("a", "b", "c", "d")
 _COLUMNS = (
     "point", "stage", "setting", "value", "similarity", "similarity_low", "similarity_high", "shuffled", "rank",
-    "frechet", "kernel", "coverage", "distance", "seconds", "cpu_seconds", "calls", "flatness_db", "onsets_per_s",
-    "clips", "left_out",
+    "frechet", "kernel", "coverage", "measure", "distance", "seconds", "cpu_seconds", "calls", "flatness_db",
+    "onsets_per_s", "clips", "left_out",
 )  # fmt: skip
 
 
@@ -66,6 +66,7 @@ def _run(args: argparse.Namespace) -> int:
     from cratedig.evaluating.scores import open_judge, score_generated, sound_of
     from cratedig.view import JobView
     from diffusion.evaluation.prompt_sets import read_prompts
+    from labeling.encoders.by_name import encoder_card
     from pipeline.errors import BadInput
     from pipeline.ids import content_hash
     from pipeline.storage import Storage
@@ -91,6 +92,7 @@ def _run(args: argparse.Namespace) -> int:
     out = Storage(args.run_folder / "evaluation" / f"sweep-{prompts.name}" if default else args.out)
     device, reference, names = device_of(args), open_reference(args), args.encoder or ["bundled"]
     rows: list[dict[str, Any]] = []
+    measure = "frechet" if len(prompts.prompts) > encoder_card(names[0]).dimension else "kernel"
     with engine(args) as work, JobView() as view:
         judges = [
             open_judge(name, reference, cache(args), device=args.device, engine=work, watch=view.watch)
@@ -109,7 +111,7 @@ def _run(args: argparse.Namespace) -> int:
                 device=args.device, engine=work, watch=view.watch,
             )  # fmt: skip
             calls = sum(stage.calls(setting.sampling[stage.config.stage]) for stage in cascade.stages)
-            rows.append(_row(point, scored, made.seconds_a_clip, made.cpu_seconds_a_clip, calls))
+            rows.append(_row(point, scored, made.seconds_a_clip, made.cpu_seconds_a_clip, calls, measure))
             _write_csv(out, rows)
             view.say(_line(rows[-1]))
     chosen = recommend(rows)
@@ -133,7 +135,8 @@ def _numbers(option: str, given: str, read: Callable[[str], Any], least: float) 
     return found
 
 
-def _row(point: Point, scored: Scored, seconds: float, cpu_seconds: float, calls: int) -> dict[str, Any]:
+def _row(point: Point, scored: Scored, seconds: float, cpu_seconds: float, calls: int, measure: str) -> dict[str, Any]:
+    """measure: `frechet` where there are more clips than dimensions, else `kernel`, which needs no covariance."""
     matched = scored.matched[0]
     distance = scored.distances[0] if scored.distances else None
     return {
@@ -149,7 +152,8 @@ def _row(point: Point, scored: Scored, seconds: float, cpu_seconds: float, calls
         "frechet": None if distance is None else round(distance.frechet, 6),
         "kernel": None if distance is None or distance.kernel is None else round(distance.kernel, 6),
         "coverage": None if distance is None else distance.coverage,
-        "distance": None if distance is None else round(distance.frechet, 6),
+        "measure": measure,
+        "distance": None if distance is None else round(getattr(distance, measure) or 0.0, 6),
         "seconds": round(seconds, 3),
         "cpu_seconds": round(cpu_seconds, 3),
         "calls": calls,
@@ -217,7 +221,8 @@ def _figures(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     stages = list(dict.fromkeys(row["stage"] for row in rows if row["stage"]))
     measures = [("similarity", "similarity", ("similarity_low", "similarity_high"))]
     if base["distance"] is not None:
-        measures.append(("distance", "Fréchet distance", ("distance", "distance")))
+        name = {"frechet": "Fréchet distance", "kernel": "kernel distance"}[base["measure"]]
+        measures.append(("distance", name, ("distance", "distance")))
     figures = []
     for setting, title in (("guidance", "guidance"), ("schedule", "step schedule"), ("steps", "seconds a clip")):
         chosen = [row for row in rows if row["setting"] == setting]

@@ -15,6 +15,7 @@ import os
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,48 @@ from diffusion.process.mel import mel_filters
 from diffusion.training.trainer import Trainer
 from pipeline.errors import CratedigError
 
-__all__ = ["griffin_lim", "make_demos", "true_condition", "truth"]
+__all__ = ["HeldOutSamples", "griffin_lim", "held_out_samples", "make_demos", "true_condition", "truth"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutSamples:
+    """Held-out clips as a stage makes them of their own words and true conditions, beside what they are."""
+
+    texts: list[str] | None
+    """None for a stage that reads none."""
+    truth: list[NDArray[np.float32]]
+    made: list[NDArray[np.float32]]
+    sample_rate_hz: int
+
+
+def held_out_samples(trainer: Trainer, clips: int) -> HeldOutSamples:
+    """The same clips, words and seeds at every step, by the averaged model. A mel is made audible by Griffin-Lim, on
+    both sides."""
+    stage = trainer.stage
+    examples = [trainer.held_out.example(i) for i in range(clips)]
+    texts = _texts(trainer, examples)
+    model = StageModel(
+        stage, trainer.averaged_model.eval(), None, trainer.config.text_encoder, trainer.step, trainer.out
+    )
+    made_BCT = model.generate(
+        list(range(clips)),
+        stage.train_s,
+        condition=true_condition(examples, stage),
+        texts=texts,
+        text_source=trainer.text,
+    )
+    return HeldOutSamples(
+        texts=texts,
+        truth=_audible(truth(examples, stage), stage),
+        made=_audible(made_BCT, stage),
+        sample_rate_hz=stage.target_rate_hz,
+    )
+
+
+def _texts(trainer: Trainer, examples: list[Example]) -> list[str] | None:
+    if trainer.text is None:
+        return None
+    return [trainer.text.draw(example.texts, example.text_uniform) or "music" for example in examples]
 
 
 def make_demos(trainer: Trainer, run: Path) -> list[Path]:
@@ -47,9 +89,7 @@ def make_demos(trainer: Trainer, run: Path) -> list[Path]:
     model = trainer.averaged_model.eval()
     ours = StageModel(stage, model, None, config.text_encoder, trainer.step, folder)
     seeds = list(range(config.demo_clips))
-    texts = None
-    if trainer.text is not None:
-        texts = [trainer.text.draw(example.texts, example.text_uniform) or "music" for example in examples]
+    texts = _texts(trainer, examples)
     made = {"truth": truth(examples, stage)}
     given = {"texts": texts, "text_source": trainer.text}
     condition = true_condition(examples, stage)
