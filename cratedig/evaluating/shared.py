@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +46,8 @@ def cache(args: argparse.Namespace) -> Storage:
 
 
 def figure(value: float | None, digits: int = 4) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    """A dash for nothing."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def write_page(out: Storage, page: bytes, result: dict[str, Any], more: Sequence[tuple[str, bytes]] = ()) -> str:

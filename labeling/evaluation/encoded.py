@@ -5,6 +5,8 @@ N vectors, D dimensions.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +35,7 @@ _FORMAT = 1
 _KEPT_A_CLIP = 32
 """Vectors of a clip that are kept for what compares clip with clip; all enter the moments."""
 _GROUP_ROWS = 512
+_LISTED = 1_000
 
 
 def encoded_folder(clips: ClipSet, card: EmbedderCard, through_hz: int) -> str:
@@ -187,24 +190,28 @@ class EncodedSet:
                             )
 
     def left_out(self) -> Iterator[tuple[str, str, str]]:
-        """(file, reason, detail)."""
+        """(file, reason, detail) of the first thousand; `counts` has how many there are."""
+        return itertools.islice(self._left_out(), _LISTED)
+
+    def _left_out(self) -> Iterator[tuple[str, str, str]]:
         for shard in range(self.shards):
             with self.storage.open(part_name(self.folder, shard, self.shards)) as file:
                 table = read_table(file, columns=["key", "reason", "detail"])
             yield from ((r["key"], r["reason"], r["detail"]) for r in table.to_pylist() if r["reason"])
 
     def sample(self, most: int) -> Sampled:
-        """At most so many vectors, of whole clips; memory grows with `most` and with ids, not with the set."""
-        order = sorted((hash_u64("evaluation", row["clip_id"]), row["clip_id"]) for row in self.rows(vectors=False))
+        """At most so many vectors, of whole clips; memory grows with `most`, not with the set."""
+        ids = (row["clip_id"] for row in self.rows(vectors=False))
+        order = heapq.nsmallest(most, ((hash_u64("evaluation", clip), clip) for clip in ids))
         kept: dict[str, dict[str, Any]] = {}
-        wanted = {clip for _, clip in order[:most]}
+        wanted = {clip for _, clip in order}
         for row in self.rows(vectors=True):
             if row["clip_id"] in wanted:
                 kept[row["clip_id"]] = row
         clips: list[dict[str, Any]] = []
         vectors: list[NDArray[np.float32]] = []
         owner: list[int] = []
-        for _, clip in order[:most]:
+        for _, clip in order:
             row = kept[clip]
             found = row.pop("vectors")
             if len(owner) + len(found) > most:

@@ -134,7 +134,7 @@ def _notes(sample: LabelSample, judges: Sequence[EmbedderJudge], known: Sequence
         )
     for one in known:
         if one.judged < len(sample.clips):
-            notes.append(f"{one.name} says something of {one.judged} of {len(sample.clips)} clips")
+            notes.append(f"{one.name} knows something of {one.judged} of {len(sample.clips)} clips")
     if len(set(sample.tracks)) < 20:
         notes.append(f"{len(set(sample.tracks))} tracks: intervals over so few are wide, and too narrow all the same")
     return notes

@@ -6,6 +6,7 @@ T samples, mono.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def _read(clips: ClipSet, wanted: Sequence[Mapping[str, Any]]) -> Iterable[Any]:
 
 def _plain(value: float | None, digits: int = 3) -> str:
     """With a real minus sign; a dash for nothing."""
-    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
 def _signed(value: float, digits: int = 3) -> str:
