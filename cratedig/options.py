@@ -50,7 +50,10 @@ def add_command(
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how the work is carried out (nothing here changes a byte of the result)")
     group.add_argument(
-        "--workers", type=int, metavar="N", help="worker processes on this machine (default: the CPUs it may use)"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="worker processes on this machine (default: as many as CPUs and memory allow)",
     )
     group.add_argument(
         "--runner",
@@ -99,7 +102,21 @@ def engine(args: argparse.Namespace) -> Engine:
     part = Part.parse(args.part) if getattr(args, "part", "") else None
     made = Engine(runner=args.runner, beam_options=tuple(args.beam_options), part=part, **given)
     made.check()
+    if args.workers is None and made.runner == "local":
+        _say_why_fewer(made.workers)
     return made
+
+
+def _say_why_fewer(workers: int) -> None:
+    from beam_jobs.cpus import WORKER_BYTES, usable_cpus, usable_memory
+
+    if workers < (cpus := usable_cpus()):
+        print(
+            f"workers: {workers}, not {cpus} as there are CPUs, since the memory that may be used is "
+            f"{usable_memory() / 1e9:.1f} GB and a worker takes about {WORKER_BYTES / 1e9:.1f} GB (--workers to say "
+            "otherwise)",
+            file=sys.stderr,
+        )
 
 
 def add_embedder_options(parser: argparse.ArgumentParser, default: str | None = "bundled") -> None:
