@@ -111,11 +111,11 @@ def label_crate(
             search=search,
         )
     if "captions" in steps:
-        for job in jobs.values():
-            if debias != "none":
-                offset_D, clips = mean_embedding(crate)
-                if scoring and debias == "model":
-                    offset_D = scoring.offset_with(offset_D, clips)
+        if debias != "none":
+            offset_D, clips = mean_embedding(crate)
+            if scoring and debias == "model":
+                offset_D = scoring.offset_with(offset_D, clips)
+            for job in jobs.values():
                 write_mean(crate, job.chosen, offset_D)
         searching = {slot_name: job for slot_name, job in jobs.items() if job.todo()}
         for slot_name, job in searching.items():
