@@ -98,6 +98,7 @@ def test_creation_that_was_killed_before_the_header_is_taken_up(
         assert sum(len(crate.plan(shard).tracks) for shard in crate.shards) == crate.tracks
 
 
+@pytest.mark.parametrize("store", ["moto"], indirect=True)  # ledgers are the same on all
 def test_a_takedown_changes_markers_that_are_in_a_ledger(
     store: str, music: Path, tiny_clap: Path, vocabularies: Path
 ) -> None:
