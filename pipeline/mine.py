@@ -30,6 +30,9 @@ from pipeline.source.fetch import fetched
 
 __all__ = ["EMBED_BATCH_CLIPS", "decoder_rates", "mine_shard"]
 
+_LONGER_S = 5.0
+"""Than its list says, before a file is a whole video; people cut a little more than the ten seconds."""
+
 EMBED_BATCH_CLIPS = 4
 """Clips embedded at once: fixed, since it moves the last bits of an embedding."""
 
@@ -124,6 +127,7 @@ def _track_rows(
             if sha256 in barred:
                 raise DecodeFailure("removed", "these bytes were taken down from this crate", stage="takedown")
             info, pieces = decoder.cut(local_path)
+            _refuse_whole_video(track, info)
             shared = _shared_columns(track, info, sha256, size)
             for piece in pieces:
                 if isinstance(piece, LeftOut):
@@ -133,6 +137,19 @@ def _track_rows(
                     yield _clip_row(crate, track, piece) | shared, piece
     except DecodeFailure as failure:
         reject(failure.stage, failure.reason, failure.detail)
+
+
+def _refuse_whole_video(track: Track, info: SourceInfo) -> None:
+    """A list of AudioSet's clips (`cratedig mulamcap`) says which seconds of a video are meant: a file that is much
+    longer is not cut to them, and its labels are of another moment. Raises DecodeFailure."""
+    listed = dict(track.extra)
+    try:
+        start_s, end_s = float(listed["audioset_start_s"]), float(listed["audioset_end_s"])
+    except (KeyError, ValueError):
+        return
+    if info.duration_s > end_s - start_s + _LONGER_S:
+        detail = f"{info.duration_s:.1f} s, the list means {start_s:g} to {end_s:g} s of the video; cut that out of it"
+        raise DecodeFailure("whole-video", detail, stage="cut")
 
 
 def _clip_row(crate: Crate, track: Track, clip: CutClip) -> dict[str, Any]:

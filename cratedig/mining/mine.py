@@ -54,6 +54,11 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="take down the tracks that have left this input (cratedig takedown: they do not come back); default: kept",
     )
+    parser.add_argument(
+        "--all-labels",
+        action="store_true",
+        help="where the crate has grown, draw its other label runs again, too, with the settings that they have",
+    )
     parser.add_argument("--no-report", action="store_true", help="leave out report/index.html")
     add_reject_option(parser)
     add_clip_options(parser)
@@ -134,4 +139,9 @@ def _mine(
             stage=view.watch,
             note=view.say,
         )
+        if args.all_labels:
+            from cratedig.mining.follow import label_the_others
+
+            files = label_keywords["vocabularies"]
+            label_the_others(crate, run.name, files, work, view, embedder=args.embedder, device=args.device)
     finish(crate, report=not args.no_report, run=run.name)

@@ -24,7 +24,18 @@ from pipeline.installation import deciding_versions
 from pipeline.records import EmbedderCard, ShardPlan
 from pipeline.storage import Storage
 
-__all__ = ["CANDIDATES", "CLIPS", "LABELS", "REJECTS", "RUN_FILE", "SET_FILE", "Crate", "label_runs", "read_run"]
+__all__ = [
+    "CANDIDATES",
+    "CLIPS",
+    "LABELS",
+    "REJECTS",
+    "RUN_FILE",
+    "SET_FILE",
+    "Crate",
+    "candidate_sets",
+    "label_runs",
+    "read_run",
+]
 
 CLIPS, REJECTS, CANDIDATES, LABELS = "clips", "rejects", "candidates", "labels"
 RUN_FILE, SET_FILE = "run.json", "set.json"
@@ -156,7 +167,7 @@ class Crate:
             return []
         self.storage.remove(LABELS)
         for name in self.storage.list(CANDIDATES):
-            if not name.endswith((".npy", ".npy.json")):
+            if not name.startswith(".") and not name.endswith((".npy", ".npy.json")):
                 self.storage.remove(f"{CANDIDATES}/{name}")
         forget(self.storage, (marker_name(*self.at(CLIPS, index)) for index in reopened))
         return reopened
@@ -247,6 +258,12 @@ class Crate:
             "made_with": dict(self.made_with),
             "removed": {"tracks": self.removed, "sha256": self.removed_sha256},
         }
+
+
+def candidate_sets(storage: Storage) -> list[str]:
+    """The folders of sets of candidates in a crate, finished or not; what else lies there is about captions, or a lock."""
+    names = [n for n in storage.list(CANDIDATES) if not n.startswith(".")]
+    return [f"{CANDIDATES}/{n}" for n in names if not n.endswith((".npy", ".json", ".parts"))]
 
 
 def label_runs(crate: Crate) -> list[str]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline.crate.crate import CANDIDATES, CLIPS, REJECTS, SET_FILE, Crate
+from pipeline.crate.crate import CANDIDATES, CLIPS, REJECTS, SET_FILE, Crate, candidate_sets
 from pipeline.crate.plan import PLAN, Pour
 from pipeline.crate.removed import REMOVED_FILE, read_removed, write_removed
 from pipeline.crate.seals import read_sealed, write_sealed
@@ -54,9 +54,9 @@ def merge_crates(crates: Sequence[Crate], out: Storage) -> tuple[Crate, Counter[
         merged = replace(merged, pours=tuple(pours))
         shard = 0
         for crate, clashing in zip(crates, clashes, strict=True):
-            sets = [n for n in crate.storage.list(CANDIDATES) if not n.endswith((".npy", ".json", ".parts"))]
+            sets = candidate_sets(crate.storage)
             for index in crate.shards:
-                for folder in (CLIPS, *(f"{CANDIDATES}/{name}" for name in sets)):
+                for folder in (CLIPS, *sets):
                     _join_shard(crate, index, clashing, merged, shard, folder)
                 shard += 1
             for name in _beside_shards(crate, sets):
@@ -118,7 +118,7 @@ def _beside_shards(crate: Crate, sets: Sequence[str]) -> list[str]:
     """Caption matrices with their seals, and the means and indexes that candidates were found by."""
     matrices = [f"{CANDIDATES}/{n}" for n in crate.storage.list(CANDIDATES) if n.endswith((".npy", ".npy.json"))]
     kept = ("mean-embedding.json", "captions.faiss", "captions.faiss.json", "heard-rows.npy", "heard-rows.npy.json")
-    found = [f"{CANDIDATES}/{name}/{beside}" for name in sets for beside in kept]
+    found = [f"{name}/{beside}" for name in sets for beside in kept]
     return matrices + [name for name in found if crate.storage.exists(name)]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.crate.crate import CANDIDATES, CLIPS, LABELS, SET_FILE, Crate
+from pipeline.crate.crate import CLIPS, LABELS, SET_FILE, Crate, candidate_sets
 from pipeline.crate.plan import as_tracks, pour_file, read_pour, row_digest, write_pour
 from pipeline.crate.removed import DERIVED, JOURNAL, REMOVED_FILE, Removal, key_hash, read_removed, write_removed
 from pipeline.crate.seals import read_sealed, write_sealed
@@ -113,7 +113,7 @@ def finish_takedown(crate: Crate) -> Crate:
     with storage.lock():
         removed = frozenset(removal.track_id for removal in read_removed(storage))
         touched = _touched(crate, removed)
-        sets = [f"{CANDIDATES}/{n}" for n in storage.list(CANDIDATES) if not n.endswith((".npy", ".json"))]
+        sets = candidate_sets(storage)
         runs = [f"{LABELS}/{n}" for n in storage.list(LABELS)]
         for folder in sets:
             _lower_counts(crate, folder, touched, removed)

@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs.engine import Engine
+from cratedig.mining.follow import label_the_others
+from cratedig.view import JobView
 from pipeline.crate.crate import Crate
 from pipeline.crate.growth import compare, pour
 from pipeline.crate.verify import verify_crate
@@ -151,3 +153,31 @@ def test_a_file_with_other_bytes_under_its_old_name_is_said(grown: tuple[Path, P
         "2 of them have other bytes in their files now, such as song2.wav: kept as mined; to have the new ones, too, "
         "rename them, or mine into another folder"
     )
+
+
+def test_other_label_runs_follow_when_they_are_asked_to(
+    tmp_path: Path, tiny_clap: Path, vocabularies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    music, files = write_music(tmp_path / "music", tracks=3), {"llm_lf": "long", "rater_sf": "short"}
+    held = (music / "song2.wav").rename(tmp_path / "song2.wav")
+    names = ("first", "second")
+    crate = plan_crate(music, tmp_path / "crate", tiny_clap)
+    mine_clips(crate, Engine(workers=1))
+    for seed, name in enumerate(names):
+        label(crate, vocabularies, Engine(workers=1), name=name, seed=seed)
+    held.rename(music / "song2.wav")
+    crate = plan_crate(music, tmp_path / "crate", tiny_clap)
+    mine_clips(crate, Engine(workers=1))
+    given = {slot: str(vocabularies / f"{file}.parquet") for slot, file in files.items()}
+    with Engine(workers=1) as work, JobView() as view:
+        assert label_the_others(crate, "", {}, work, view, embedder=str(tiny_clap), device="cpu") == []
+        assert "is not at hand; cratedig label" in capsys.readouterr().err
+        drawn = label_the_others(crate, "", given, work, view, embedder=str(tiny_clap), device="cpu")
+    assert drawn == list(names)
+    proof = verify_crate(crate)
+    assert proof.holds, proof.faults
+    assert proof.notes == []
+    once = plan_crate(music, tmp_path / "once", tiny_clap)
+    mine_clips(once, Engine(workers=1))
+    label(once, vocabularies, Engine(workers=1), name="second", seed=1)
+    assert rows_of(tmp_path / "crate", "labels/second") == rows_of(tmp_path / "once", "labels/second")

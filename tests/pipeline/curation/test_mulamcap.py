@@ -6,9 +6,12 @@ import random
 import pyarrow.parquet as pq
 import pytest
 
+from beam_jobs.engine import Engine
 from cratedig.main import main
+from pipeline.crate.verify import verify_crate
 from pipeline.curation.audioset import APPENDIX_D, named_clip, read_labels, read_segments
 from tests.audio_files import chord, write_audio
+from tests.crates import mine_clips, plan_crate
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 GUITAR, SPEECH = "/m/0342h", "/m/09x0r"
@@ -184,3 +187,21 @@ def test_bad_input(audioset, tmp_path, change, message, capsys):
     said = capsys.readouterr().err
     assert message in said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_whole_video_is_a_reject_and_a_clip_of_it_is_not(tmp_path, tiny_clap):
+    for name, seconds in (("clip", 2.5), ("video", 9.0)):
+        write_audio(tmp_path / f"{name}.wav", chord(seconds, 16_000), 16_000, "wav-s16")
+    rows = "".join(f"{tmp_path}/{name}.wav,30,32\n" for name in ("clip", "video"))
+    (tmp_path / "train.csv").write_text("path,audioset_start_s,audioset_end_s\n" + rows)
+    crate = plan_crate(tmp_path / "train.csv", tmp_path / "crate", tiny_clap)
+    mine_clips(crate, Engine(workers=1))
+    proof = verify_crate(crate)
+    assert proof.holds, proof.faults
+    assert (proof.planned, proof.written, proof.rejected) == (2, 1, 1)
+    assert proof.reasons["track:whole-video"] == 1
+    rejects = [
+        row for k in crate.shards for row in pq.read_table(crate.storage.path(crate.rejects_part(k))).to_pylist()
+    ]
+    (reject,) = [row for row in rejects if row["level"] == "track"]
+    assert reject["detail"] == "9.0 s, the list means 30 to 32 s of the video; cut that out of it"
