@@ -261,7 +261,7 @@ class Crate:
 
 
 def candidate_sets(storage: Storage) -> list[str]:
-    """The folders of sets of candidates in a crate, finished or not; what else lies there is about captions, or a lock."""
+    """The folders of sets of candidates in a crate, finished or not; the rest there is about captions, or a lock."""
     names = [n for n in storage.list(CANDIDATES) if not n.startswith(".")]
     return [f"{CANDIDATES}/{n}" for n in names if not n.endswith((".npy", ".json", ".parts"))]
 
