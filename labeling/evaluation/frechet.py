@@ -20,6 +20,7 @@ __all__ = ["Extrapolated", "chance_distance", "extrapolate", "frechet_distance",
 
 _POINTS = 15
 _SMALLEST_SHARE = 0.2
+_DRAWS, _EXACT = 4, 20
 
 
 class _Choice(Protocol):
@@ -55,15 +56,40 @@ def chance_distance(reference: Moments, first: int, second: int) -> float:
 
     To first order in 1/N: tr S (1/n + 1/m) for the means, and for covariances half the sum over i, j of
     var(dS_ij) / (l_i + l_j), with var(dS_ij) = l_i l_j (1 + [i = j]) (1/(n - 1) + 1/(m - 1)) (Wishart) and the
-    eigenvalues l. Good to a few per cent where both are ten times the effective dimension, too large where they
-    are near it. A size of 0 is one without end.
+    eigenvalues l. Samples smaller than the effective dimension (tr S)^2 / tr S^2 are drawn instead, a few times: the
+    formula is far too large there. A size of 0 is one without end.
     """
     values_D = np.maximum(np.linalg.eigvalsh(reference.covariance_DD), 0)
     values_D = values_D[values_D > 1e-12 * max(values_D.max(initial=0), 1e-300)]
+    if not len(values_D):
+        return 0.0
+    effective = values_D.sum() ** 2 / (values_D**2).sum()
+    if min((n for n in (first, second) if n), default=effective) < effective:
+        return _drawn_distance(values_D, first, second)
     pairs = float((np.outer(values_D, values_D) / np.add.outer(values_D, values_D)).sum()) + values_D.sum() / 2
     means = sum(1 / n for n in (first, second) if n)
     covariances = sum(1 / (n - 1) for n in (first, second) if n > 1)
     return float(values_D.sum() * means + pairs * covariances / 2)
+
+
+def _drawn_distance(values_D: NDArray[np.float64], first: int, second: int) -> float:
+    """Mean distance of samples of a Gaussian with these variances; of small ones it costs little: the trace of the root
+    is the sum of the singular values of a product of centred samples, n x m."""
+    rng = np.random.default_rng(0)
+
+    def sample(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean, and a matrix whose square is the covariance; a sample beside which the other is nothing is exact."""
+        if not size or size > _EXACT * len(values_D):
+            return np.zeros(len(values_D)), np.diag(np.sqrt(values_D))
+        x_ND = rng.normal(size=(size, len(values_D))) * np.sqrt(values_D)
+        return x_ND.mean(axis=0), (x_ND - x_ND.mean(axis=0)) / np.sqrt(max(size - 1, 1))
+
+    found = []
+    for _ in range(_DRAWS):
+        (mean_a, a), (mean_b, b) = sample(first), sample(second)
+        shared = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+        found.append(((mean_a - mean_b) ** 2).sum() + (a * a).sum() + (b * b).sum() - 2 * shared)
+    return float(np.mean(found))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,6 +111,17 @@ def test_two_halves_are_apart_by_what_theory_says(count: int) -> None:
     assert np.mean(one) == pytest.approx(chance_distance(TRUE, 0, count), rel=0.05)
 
 
+@pytest.mark.parametrize(("first", "second"), [(20, 20), (15, 200), (0, 25)])
+def test_chance_is_right_for_sets_smaller_than_the_dimension_too(first: int, second: int) -> None:
+    even = Moments(count=0, mean_D=np.zeros(96), covariance_DD=np.eye(96) / 96)
+
+    def sample(count: int, seed: int) -> Moments:
+        return Moments.of(gaussian(count, seed, np.full(96, 96**-0.5))) if count else even
+
+    found = [frechet_distance(sample(first, 2 * s), sample(second, 2 * s + 1)) for s in range(8)]
+    assert chance_distance(even, first, second) == pytest.approx(np.mean(found), rel=0.06)
+
+
 def test_extrapolation_without_replacement_takes_the_bias_off_and_with_it_leaves_much() -> None:
     chance = chance_distance(TRUE, 0, 400)
     without, replaced, plain = [], [], []
