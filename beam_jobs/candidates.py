@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,35 +123,41 @@ class _WriteBucket(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types
 
 @dataclass(frozen=True, kw_only=True)
 class _Count:
-    """np.unique in each shard, one CombinePerKey over buckets of captions, one file a bucket."""
+    """np.unique in each shard, one CombinePerKey over buckets of captions, one file a bucket; for each set."""
 
-    job: CandidatesJob
-    folder: str
+    jobs: Sequence[CandidatesJob]
 
-    def __call__(self, pipeline: Any) -> object:
-        job = self.job
-        counted = _CountShard(job.root, job.chosen, job.vocabulary)
-        return (
-            pipeline
-            | beam.Create(list(range(job.shard_count)))
-            | beam.Reshuffle()
-            | "Count" >> beam.ParDo(counted).with_output_types(tuple[int, bytes])
-            | "Add up" >> beam.CombinePerKey(add_bucket_counts)
-            | "Write" >> beam.ParDo(_WriteBucket(job.root, self.folder))
-        )
+    def __call__(self, pipeline: Any) -> None:
+        for job in self.jobs:
+            name = job.chosen.folder
+            counted = _CountShard(job.root, job.chosen, job.vocabulary)
+            _ = (
+                pipeline
+                | f"Shards of {name}" >> beam.Create(list(range(job.shard_count)))
+                | f"Deal out {name}" >> beam.Reshuffle()
+                | f"Count {name}" >> beam.ParDo(counted).with_output_types(tuple[int, bytes])
+                | f"Add up {name}" >> beam.CombinePerKey(add_bucket_counts)
+                | f"Write {name}" >> beam.ParDo(_WriteBucket(job.root, _buckets(job)))
+            )
 
 
-def count_candidates(job: CandidatesJob, engine: Engine, *, clips: int, covers: Mapping[str, int]) -> None:
+def count_candidates(jobs: Sequence[CandidatesJob], engine: Engine, *, clips: int, covers: Mapping[str, int]) -> None:
     """Count how often each caption is a candidate over all clips, and write the counts; nothing where they stand.
 
     covers: the state of the crate (`Crate.covers`).
     """
-    storage = job.storage()
-    if read_counts(storage, job.chosen, covers) is not None:
+    missing = [job for job in jobs if read_counts(job.storage(), job.chosen, covers) is None]
+    if not missing:
         return
-    folder = f"{job.folder}/buckets"
-    storage.remove(folder)
-    run_pipeline(_Count(job=job, folder=folder), job_name(job, "count"), engine)
-    buckets = (storage.read_bytes(f"{folder}/{name}") for name in storage.list(folder, ".bin"))
-    write_counts(storage, job.chosen, buckets, vocabulary_ids(job.vocabulary), clips=clips, covers=covers)
-    storage.remove(folder)
+    for job in missing:
+        job.storage().remove(_buckets(job))
+    run_pipeline(_Count(jobs=missing), job_name(missing[0], "count"), engine)
+    for job in missing:
+        storage, folder = job.storage(), _buckets(job)
+        buckets = (storage.read_bytes(f"{folder}/{name}") for name in storage.list(folder, ".bin"))
+        write_counts(storage, job.chosen, buckets, vocabulary_ids(job.vocabulary), clips=clips, covers=covers)
+        storage.remove(folder)
+
+
+def _buckets(job: CandidatesJob) -> str:
+    return f"{job.folder}/buckets"

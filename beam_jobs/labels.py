@@ -124,13 +124,13 @@ def label_crate(
         embed_captions(crate, searching, opened, embedder, device, engine, stage, note)
         for job in searching.values():
             prepare_index(crate, job, note)
+    sets = list({job.folder: job for job in jobs.values()}.values())  # two slots may share one
     if "candidates" in steps:
-        for job in jobs.values():
+        for job in sets:
             _require_captions(crate, job)
-        run_jobs(list(jobs.values()), engine, stage, "candidates")
+        run_jobs(sets, engine, stage, "candidates")
     if "count" in steps:
-        for job in jobs.values():
-            count_candidates(job, engine, clips=_clips_in(crate), covers=crate.covers)
+        count_candidates(sets, engine, clips=_clips_in(crate), covers=crate.covers)
     run = LabelRun(
         profile=chosen_profile,
         seed=seed,

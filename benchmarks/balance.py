@@ -198,7 +198,7 @@ def _job(storage: Storage, chosen: CandidateSet, shards: list[Shard]) -> float:
         embeddings_name="",
     )
     started = time.perf_counter()
-    count_candidates(job, Engine(), clips=sum(len(names) for names, _, _ in shards), covers=crate.covers)
+    count_candidates([job], Engine(), clips=sum(len(names) for names, _, _ in shards), covers=crate.covers)
     return time.perf_counter() - started
 
 
