@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from beam_jobs.engine import Engine, run_job
+from beam_jobs.engines.slurm import Step, follow, open_submission, submit, write_scripts
 from beam_jobs.parts import Part
-from pipeline.errors import BadInput
+from pipeline.errors import BadInput, RunFailed
 from pipeline.storage import Storage
 from tests.beam_jobs.counting_job import CountingJob
 from tests.engines.clusters import ENVIRONMENT, ROOT, wait_until
@@ -125,6 +126,52 @@ def test_two_parts_at_once_and_each_step_by_part_make_the_same_crate(
 def a_slurm() -> Iterator[dict[str, str]]:
     with slurm() as environment:
         yield environment
+
+
+def light_steps(folder: Path, third: str) -> list[Step]:
+    """As `cratedig slurm` submits them, with commands that only leave a line; `third` is what task 3 does first."""
+    task = f"if [ $0 = 3/4 ]; then {third}; fi; echo $0 >> {folder}/done"
+    return [
+        Step(name="clips", commands=[["bash", "-c", task, "{part}"]], parts=4),
+        Step(name="count", commands=[["true"], ["bash", "-c", f"sort {folder}/done > {folder}/counted"]]),
+    ]
+
+
+def test_what_fails_is_submitted_again_with_all_that_follows(
+    a_slurm: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in a_slurm.items():
+        monkeypatch.setenv(name, value)
+    once = f"[ -e {tmp_path}/tried ] || {{ touch {tmp_path}/tried; echo the disk is upside down; exit 3; }}"
+    steps, said = light_steps(tmp_path, once), list[str]()
+    write_scripts(steps, "cratedig-x", tmp_path / "scripts")
+    submission = open_submission(steps, tmp_path / "scripts")
+    submit(submission, {"clips": [1, 2, 3, 4], "count": [1]})
+    taken_up = open_submission(steps, tmp_path / "scripts")  # as another command does
+    assert taken_up.ids == submission.ids
+    follow(taken_up, said.append, every_s=0.5)
+    assert (tmp_path / "counted").read_text().split() == ["1/4", "2/4", "3/4", "4/4"]
+    assert [line for line in said if "again" in line] == [
+        "clips part 3 ended as FAILED (the disk is upside down); submitted again"
+    ]
+    assert open_submission(steps, tmp_path / "scripts").ids == {}
+
+
+def test_what_fails_time_after_time_ends_with_its_log(
+    a_slurm: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in a_slurm.items():
+        monkeypatch.setenv(name, value)
+    steps = light_steps(tmp_path, "echo no music here; exit 1")
+    write_scripts(steps, "cratedig-x", tmp_path / "scripts")
+    submission = open_submission(steps, tmp_path / "scripts")
+    submit(submission, {"clips": [1, 2, 3, 4], "count": [1]})
+    with pytest.raises(
+        RunFailed, match=r"clips part 3 failed 3 times on Slurm, at last as FAILED \(no music here\); see"
+    ):
+        follow(submission, lambda line: None, every_s=0.5)
+    assert (tmp_path / "done").read_text().split().count("1/4") == 1
+    assert not (tmp_path / "counted").exists()
 
 
 def test_a_dry_run_shows_scripts_and_writes_nothing(planned: Path) -> None:
