@@ -195,7 +195,8 @@ def worker_pool(started: Processes, name: str, port: int, network: str = "") -> 
     """Beam's own pool, as a sidecar of a task manager runs it."""
     command = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
     command += ["--container_executable="]
-    started.start(name, (["ip", "netns", "exec", network] if network else []) + command)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # it starts workers by `python`
+    started.start(name, (["ip", "netns", "exec", network] if network else []) + command, PATH=path)
 
 
 def boot_script(folder: Path) -> Path:
