@@ -73,12 +73,15 @@ def worker_processes(
         try:
             yield pool
         except BaseException:
+            handed_out = getattr(getattr(pool, "_call_queue", None), "_reader", None)
             pool.shutdown(wait=False, cancel_futures=True)
             mine = set(active_children()) - others
             for process in mine:
                 process.kill()
             for process in mine:
                 process.join()
+            if handed_out is not None:  # a pool of Python 3.10 waits for ever where killed workers left a full pipe
+                handed_out.close()
             raise
 
 

@@ -69,6 +69,29 @@ def test_an_interrupted_pool_does_not_wait_for_its_workers() -> None:
     assert all(future.cancelled() or future.exception() for future in sleeping)
 
 
+HANDING_OUT = f"""
+import sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from pipeline.process import Terminated, worker_processes
+def sleep_with(what):
+    time.sleep(600)
+if __name__ == "__main__":
+    with worker_processes(1) as pool:
+        for _ in range(3):
+            pool.submit(sleep_with, bytes(1 << 20))
+        time.sleep(2)
+        raise Terminated
+"""
+
+
+def test_work_that_is_being_handed_out_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    """More than a pipe holds: a pool's own thread waited for a reader that was gone, when the interpreter ended."""
+    script = tmp_path / "hand_out.py"
+    script.write_text(HANDING_OUT)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=90)
+    assert "Terminated" in done.stderr
+
+
 def test_a_child_whose_parent_is_gone_already_ends() -> None:
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pipeline.process import die_with_parent\n"
     code += "die_with_parent(int(sys.argv[1])); print('lives')"
