@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cratedig.evaluating.shared import add_encoder_options, add_out_options, cache, figure, write_page
@@ -51,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     from cratedig.view import JobView
     from labeling.encoders.by_name import encoder_card
-    from labeling.evaluation.clip_sets import CrateSet, FileSet, open_set
+    from labeling.evaluation.clip_sets import CrateSet, FileSet, files_config, open_set
     from labeling.evaluation.compare import compare_sets
     from labeling.evaluation.encoded import file_name
     from labeling.evaluation.moments import write_moments
@@ -66,7 +67,9 @@ def _run(args: argparse.Namespace) -> int:
     sources = [args.reference, args.set]
     sets = {source: None if source.endswith(".npz") else open_set(source) for source in sources}
     clip_s = args.clip_seconds or next((s.crate.config.clip_s for s in sets.values() if isinstance(s, CrateSet)), 10.0)
-    sets = {source: open_set(source, clip_s=clip_s) if isinstance(s, FileSet) else s for source, s in sets.items()}
+    for source, found_set in sets.items():
+        if isinstance(found_set, FileSet):
+            sets[source] = replace(found_set, config=files_config(clip_s))
     found: list[tuple[Comparison, list[Side]]] = []
     with engine(args) as work, JobView() as view:
         for name in args.encoder or ["bundled"]:

@@ -110,17 +110,16 @@ class CrateSet(ClipSet):
     """Of the clips, chosen by a hash of their ids."""
     embedder: EmbedderCard | None = None
     _tracks: dict[str, str] = field(default_factory=dict)
+    _table: str = ""
+    """sha256 of the split's table."""
 
     @property
     def shard_count(self) -> int:
         return len(self.crate.shards)
 
     def shard_hash(self, shard: int) -> str:
-        side = ""
-        if self.split:
-            storage, table = find_split(self.crate, self.split)
-            side = f"{storage.sha256(table)}/{self.part}"
-        return content_hash([self.crate.shard_hash(shard), self.crate.removed_sha256, side, self.share])
+        state = [self.crate.shard_hash(shard), self.crate.removed_sha256]
+        return content_hash([*state, self._table and [self._table, self.part], self.share])
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "crate", "root": self.crate.storage.url, "split": self.split, "part": self.part,
@@ -241,13 +240,23 @@ def open_set(source: str, *, clip_s: float = 10.0, middle_s: float = 0.0, share:
         split, _, part = fragment.partition("/")
         if fragment and not (split and part):
             raise BadInput(f"{source!r}: expected CRATE#SPLIT/PART, such as {root}#artists/test")
-        tracks = split_of(crate, split, None) if split else {}
+        tracks, table = split_of(crate, split, None) if split else {}, ""
+        if split:
+            storage, file = find_split(crate, split)
+            table = storage.sha256(file)
         if split and part not in tracks.values():
             raise BadInput(
                 f"{source!r}: split {split!r} has {', '.join(sorted(set(tracks.values())))}, and no {part!r}"
             )
         return CrateSet(
-            name=source, crate=crate, split=split, part=part, share=share, embedder=crate.embedder, _tracks=tracks
+            name=source,
+            crate=crate,
+            split=split,
+            part=part,
+            share=share,
+            embedder=crate.embedder,
+            _tracks=tracks,
+            _table=table,
         )
     files = [file_entry(track.key, track.path, track.track_id) for track in list_input(source).tracks]
     return FileSet(name=source, files=files, config=files_config(clip_s), middle_s=middle_s)
@@ -256,7 +265,7 @@ def open_set(source: str, *, clip_s: float = 10.0, middle_s: float = 0.0, share:
 def files_config(clip_s: float) -> ClipsConfig:
     """All of a file in pieces of so many seconds."""
     return ClipsConfig(
-        clip_s=clip_s,
+        clip_s=round(clip_s, 3),  # whole samples at every rate
         clips_per_track=_ALL,
         short_clip="pad",
         min_padded_s=min(_LEAST_S, clip_s),
