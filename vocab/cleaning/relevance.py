@@ -1,7 +1,7 @@
 """Does a sentence describe music? A small classifier, as the paper filters its sentences (3.5; MuLan does the same).
 
 Logistic regression over hashed words, word stems (the first five letters), pairs of stems, runs of word classes (`the
-SUNG is a PLAYED`), and how many words of music there are, trained on sentences labelled for this project
+SUNG IS a STRUNG`), and how many words of music there are, trained on sentences labelled for this project
 (`data/relevance_labels.csv`). About the sound is yes; about charts, people, releases and lyrics is no, also where they
 are a musician's, and so is nonsense of the kinds that small language models write.
 `python -m vocab.cleaning.relevance` trains it again and prints its held-out precision and recall.
@@ -22,19 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.threads import one_blas_thread
-from vocab.cleaning.words_common import COMMON_WORDS, MUSIC_WORDS, tokenise
-from vocab.grammar.lexicon import WORDS
-from vocab.grammar.loose_words import LOOSE_WORDS
+from vocab.cleaning.word_classes import class_of
+from vocab.cleaning.words_common import MUSIC_WORDS, tokenise
 
 __all__ = ["THRESHOLD", "Relevance", "cross_validate", "labelled_sentences", "train"]
 
 _DATA = Path(__file__).parent / "data"
 _LABELS, _WEIGHTS = _DATA / "relevance_labels.csv", _DATA / "relevance.npy"
-_HASHED, _CLASSED = 1 << 14, 1 << 12
+_HASHED, _CLASSED = 1 << 14, 1 << 13
 _BUCKETS = 8
 """0, 1, 2, 3 and more words of music, and four shares of all words."""
 _F = _HASHED + _CLASSED + _BUCKETS + 1
-THRESHOLD = 0.2
+THRESHOLD = 0.18
 """Probability from which a sentence is kept; low, since a lost caption is dearer than a dull one."""
 
 
@@ -168,8 +167,8 @@ def _features(sentence: str) -> NDArray[np.float64]:
 
 
 def _class_features(words: Sequence[str]) -> Iterator[int]:
-    """Pairs and triples of word classes: `the SINGER is a INSTRUMENT`."""
-    classes = ["^", *(_class_of(word) for word in words), "$"]
+    """Pairs and triples of word classes: `the SUNG IS a STRUNG`."""
+    classes = ["^", *(class_of(word) for word in words), "$"]
     for at in range(len(classes) - 1):
         yield _of_classes(tuple(classes[at : at + 2]))
         if at + 2 < len(classes):
@@ -179,29 +178,6 @@ def _class_features(words: Sequence[str]) -> Iterator[int]:
 @cache
 def _of_classes(classes: tuple[str, ...]) -> int:
     return _HASHED + zlib.crc32(" ".join(classes).encode()) % _CLASSED
-
-
-@cache
-def _class_words() -> dict[str, str]:
-    groups = {"style": "STYLE", "genre": "STYLE", "instrument": "PLAYED", "family": "PLAYED", "mood": "FEEL"}
-    groups |= {"energy": "FEEL", "tempo": "PACE", "drums": "PLAYED", "kit": "PLAYED", "density": "FEEL"}
-    found: dict[str, str] = {}
-    for fact, phrases in (*LOOSE_WORDS.items(), *WORDS.items()):
-        kind = groups.get(fact.partition(":")[0])
-        found |= {phrase: kind for phrase in phrases if kind and " " not in phrase}
-    found |= dict.fromkeys("singer vocalist rapper voice vocals vocal singers voices she he".split(), "SUNG")
-    found |= dict.fromkeys("song track piece tune ballad music it this composition".split(), "MUSIC")
-    found |= dict.fromkeys("melody rhythm chorus verse solo riff beat groove line chords tempo mood".split(), "PART")
-    return found
-
-
-@lru_cache(maxsize=65_536)
-def _class_of(word: str) -> str:
-    """What kind of word it is; small words are themselves."""
-    if len(word) <= 4 and word in COMMON_WORDS and word not in MUSIC_WORDS:
-        return word
-    known = _class_words()
-    return known.get(word) or known.get(word.removesuffix("s")) or ("about" if word in MUSIC_WORDS else "other")
 
 
 if __name__ == "__main__":

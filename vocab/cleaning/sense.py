@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from vocab.cleaning.words_common import COMMON_WORDS, MUSIC_WORDS
 
-__all__ = ["why_nonsense"]
+__all__ = ["SCENES", "why_nonsense"]
 
 _SINGER = r"(?:singer|vocalist|rapper|soloist|frontman|narrator|guitarist|drummer|she|he)"
 _PLAYABLE = r"""(?:guitar|bass|piano|drums?|saxophone|sax|trumpet|violin|synth|keyboard|organ|brass|bassline|drum
@@ -66,7 +66,7 @@ _CANNOT_PLAY = re.compile(
     rf"""\b(?:singer|vocalist|voice|rapper|vocals?)\s+(?:is|are)\s+(?:an?\s+|the\s+)?(?:[\w-]+\s+)?{_PLAYABLE}\b(?!-)
     |\b(?:guitar|bass|piano|drums?|trumpet|saxophone)\s+(?:is|are)\s+(?:an?\s+
     |the\s+)(?:[\w-]+\s+){{0,2}}{_PLAYABLE}\b
-    |\b(?:sings?|shouts|raps)\s+(?:an?\s+|the\s+|on\s+an?\s+)(?:[\w,-]+\s+){{0,1}}{_PLAYABLE}\b
+    |\b(?:sings?|shouts|raps)\s+(?:an?\s+|the\s+|on\s+an?\s+)(?:[\w,-]+\s+){{0,1}}{_PLAYABLE}\b(?!\s+(?:pop|rock|ballad|song|melody|tune|track|hook|riff))
     |\b{_PLAYABLE}\s+(?:\w+\s+)?(?:played|sung)\s+(?:by|on|in)\s+(?:an?|the)\s+(?:[\w-]+\s+)?(?:{_PLAYABLE}
     |singer|voice)\b
     |\b(?:mood|tempo|melody|atmosphere|rhythm)\s+(?:is|plays)\s+(?:an?|the)\s+(?:\w+\s+)?{_PLAYABLE}\b
@@ -106,7 +106,9 @@ _OPPOSED = tuple(
 _MAY_TURN = re.compile(
     r"\b(?:but|yet|although|though|while|whereas|then|later|before|until|from|into|despite|at first|switch\w*"
     r"|chang\w+|"
-    r"alternat\w+|contrast\w*|bitter\w*|build\w*|becom\w+|transition\w*|sometimes|either|parts?|section\w*|other)\b",
+    r"alternat\w+|contrast\w*|bitter\w*|build\w*|becom\w+|transition\w*|giv\w+ way|turn\w*|begins|starts|ends"
+    r"|sometimes|either|parts?|section\w*|other"
+    r"|female\b.*\bmale|male\b.*\bfemale)\b",
     re.IGNORECASE,
 )
 _FILLER = frozenset(
@@ -118,14 +120,15 @@ _FILLER = frozenset(
     time drum drums bass line lines male female singing sings singer melody melodies harmony harmonies melodic
     same different heavy soft quality recording recorded noise noisy tempo style styles section sections lead
     rhythm rhythmic beat beats instrument instruments movie people background key low high harmonic note notes
-    layer layered piece pieces game games metal samples moments crowd reverb low-quality accompaniment percussionist
+    layer layered voices start starts begins backing piece pieces game games metal samples moments crowd reverb
+    low-quality accompaniment percussionist
     string-by-string rock""".split()
 )
 _PLAYED = frozenset(
     """guitar piano saxophone sax trumpet violin synth synthesizer keyboard organ brass flute cello banjo harmonica
     horn string harp percussion percussion cymbal snare tom kick choir voice""".split()
 )
-_QUALIFIES = frozenset("acoustic electric electronic synth synthesizer string strings sampled guitar".split())
+_QUALIFIES = frozenset("acoustic electric electronic digital synth synthesizer string strings sampled guitar".split())
 _ARTICLES = frozenset(("", "a", "an", "the", "and", "or", "with", "by", "of"))
 _FUNCTION_BEHIND = _FILLER - frozenset("drum drums bass line lines sound sounds melody lead beat".split()) | {""}
 _CAPITAL = re.compile(
@@ -156,7 +159,8 @@ _KNOWN_CAPITALS = frozenset(
     netherlands nigeria norway pakistan palestine panama paraguay peru philippines poland portugal romania rwanda
     senegal serbia singapore slovakia slovenia somalia sudan sweden switzerland syria taiwan tanzania thailand tibet
     trinidad tunisia uganda ukraine uruguay uzbekistan venezuela vietnam wales yemen zambia zimbabwe
-    christianity islam buddhism hinduism judaism santa moscow london paris vienna""".split()
+    christianity islam buddhism hinduism judaism santa moscow london paris vienna january february march april may june
+    july august september october november december""".split()
 )
 _HEARD_OF_SINGERS = frozenset(
     """loud soft quiet calm powerful strong weak passionate emotional expressive energetic upbeat melancholic
@@ -172,7 +176,7 @@ _HEARD_OF_SINGERS = frozenset(
     out-of-tune trained untrained classical shrill vibrant enthusiastic animated subdued plaintive mournful
     sombre somber sung""".split()
 )
-_SCENES = frozenset(
+SCENES = frozenset(
     """career title wife husband mother father brother brothers sister son daughter lover family
     planet beach ocean mountain mountains moon dog boat train soldier god
     jesus heaven hell demon angel ghost ghosts wizard giant hero heroes legend queen king princess wolf
@@ -190,7 +194,7 @@ _COMPARES = re.compile(
     r"|remind\w*|evok\w+|"
     r"feels?|sounds?|used|perfect for|for|in (?:the|an?) (?:movie|film|video game|game|club|church|bar)"
     r"|background|samples?|"
-    r"effects?|recording|recorded|while|voices?)\b",
+    r"effects?|recording|recorded|while|voices?|(?:power|force|weight) of)\b",
     re.IGNORECASE,
 )
 _GENERIC = frozenset(
@@ -251,9 +255,9 @@ def _of_a_person(sentence: str, tokens: Sequence[str]) -> bool:
 
 
 def _sets_a_scene(sentence: str, tokens: Sequence[str]) -> bool:
-    if len(tokens) > 18 or _SCENES.isdisjoint(tokens) or _COMPARES.search(sentence):
+    if len(tokens) > 18 or SCENES.isdisjoint(tokens) or _COMPARES.search(sentence):
         return False
-    return not _SCENES.isdisjoint(_NO_SCENE.sub(" ", sentence.lower()).split())
+    return not SCENES.isdisjoint(_NO_SCENE.sub(" ", sentence.lower()).split())
 
 
 def _says_nothing(sentence: str, tokens: Sequence[str]) -> bool:
