@@ -18,33 +18,34 @@ __all__ = ["class_of"]
 _KINDS = {
     "SUNG": "singer singers vocalist vocalists rapper voice voices vocals vocal she he soloist choir",
     "MUSIC": "song songs track piece tune ballad music it this composition number recording clip",
-    "PART": """melody melodies rhythm chorus verse solo riff riffs groove line lines chords chord hook bridge intro bassline
-        beat beats harmony harmonies pattern phrase note notes""",
+    "PART": """melody melodies rhythm chorus verse solo riff riffs groove line lines chords chord hook bridge intro
+        bassline beat beats harmony harmonies pattern phrase note notes""",
     "PACE": "fast slow quick rapid slow-paced fast-paced mid-tempo uptempo upbeat slow-tempo",
     "LOUD": "loud soft quiet gentle heavy light hard",
     "SIZE": "big small large huge tiny long short tall wide narrow thin thick giant little massive",
     "PITCH": "high low deep high-pitched low-pitched bright dark",
-    "PRAISE": """great good nice beautiful wonderful amazing best excellent fun cool fantastic lovely pretty perfect classic
-        favourite""",
-    "MEASURE": "tempo mood key tone sound sounds atmosphere vibe feel feeling feels energy genre style pitch volume scale"
-    " background",
+    "PRAISE": """great good nice beautiful wonderful amazing best excellent fun cool fantastic lovely pretty perfect
+        classic favourite""",
+    "MEASURE": """tempo mood key tone sound sounds atmosphere vibe feel feeling feels energy genre style pitch volume
+        scale background""",
     "STRUNG": """guitar guitars bass banjo violin violins fiddle cello harp strings string ukulele mandolin sitar lute
         bass-guitar viola double-bass""",
-    "KEYED": """piano pianos organ keyboard keyboards synth synths synthesizer synthesizers accordion harpsichord celesta
-        rhodes pad pads""",
-    "BLOWN": """saxophone sax trumpet trumpets flute flutes trombone horn horns brass clarinet oboe tuba harmonica bagpipes
-        woodwinds recorder""",
+    "KEYED": """piano pianos organ keyboard keyboards synth synths synthesizer synthesizers accordion harpsichord
+        celesta rhodes pad pads""",
+    "BLOWN": """saxophone sax trumpet trumpets flute flutes trombone horn horns brass clarinet oboe tuba harmonica
+        bagpipes woodwinds recorder""",
     "HIT": """drum drums percussion snare kick cymbal cymbals hi-hat hi-hats toms tom tabla bongo bongos conga congas
         tambourine shaker bell bells gong timpani xylophone marimba glockenspiel""",
-    "PLAYER": "band guitarist drummer pianist bassist player players orchestra group trio quartet ensemble dj musician",
+    "PLAYER": """band guitarist drummer pianist bassist player players orchestra group trio quartet ensemble dj musician
+        band guitarist drummer pianist bassist player players orchestra group trio quartet ensemble dj musician""",
     "ONE": "man woman male female boy girl child children person someone people crowd audience lady",
     "PLAYS": "plays play played playing",
     "SINGS": "sings sing sung singing raps rapping rapped",
     "IS": "is are was were",
     "HAS": "has have had having",
-    "THING": """room table floor wall house street city car bus hill lake garden flower tree bird animal cat horse river rain
-        water sea body hand hands finger fingers foot mouth eye eyes ear bed sofa lamp window stage spoon shoe paper bag food
-        meat sugar friend boss trip ride journey adventure party""",
+    "THING": """room table floor wall house street city car bus hill lake garden flower tree bird animal cat horse river
+        rain water sea body hand hands finger fingers foot mouth eye eyes ear bed sofa lamp window stage spoon
+        shoe paper bag food meat sugar friend boss trip ride journey adventure party""",
 }
 _ENDINGS = ("ly", "ing", "ed")
 
