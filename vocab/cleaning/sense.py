@@ -39,7 +39,7 @@ _CAREER = re.compile(
     |album)|(?:greatest|biggest)\s+hits?|album|co-?wrote|written\s+by|composed\s+by|produced\s+by|performed\s+by
     \s+(?!a\b|an\b|the\b|two\b|three\b|male|female|one\b|several|multiple|someone|people|children)|born
     |birthplace|hometown
-    |grew\s+up|recorded\s+(?:at|for)\s+(?!home|an?\b|the\s+same)|peaked|million|copies|reinterpreted|best\s+known
+    |grew\s+up|recorded\s+(?:at|for)\s+(?!home|an?\b|the\s+same)|peaked|million|copies\s+(?:sold|worldwide|in)|reinterpreted|best\s+known
     |famous\s+(?:for|song|singer)
     |masterpiece|all[\s-]time|of\s+the\s+(?:year|century)|members?\s+of|wrote|starring|soundtrack\s+(?:to
     |of)\s+the\s+(?:film
@@ -76,6 +76,15 @@ _CANNOT_PLAY = re.compile(
     |vocalist)\s+is\s+vocal\b""",
     re.IGNORECASE | re.VERBOSE,
 )
+_BLOWN = r"(?:trumpet|trombone|tuba|saxophone|sax|flute|clarinet|oboe|horn)s?"
+_STRUNG = r"(?:guitar|violin|cello|banjo|harp|ukulele|piano|keyboard|drum|cymbal|snare)s?"
+_CANNOT_DO = re.compile(
+    rf"""\b(?:singer|vocalist|rapper|voice|vocals)\s+ha(?:s|ve)\s+an?\s+(?:[\w,-]+\s+){{0,3}}?(?:(?:voice|tone)\s+and\s+an?
+    \s+(?:[\w-]+\s+){{0,2}})?(?!drum){_PLAYABLE}\b(?!-|\s+(?:accompan\w+|like|tone|sound|behind|backing))
+    |\b(?:tempo|mood|genre|key|style|volume|atmosphere|vibe)\s+(?:sings?|raps|is\s+(?:sung|strummed|blown|bowed|plucked))\b
+    |\b{_BLOWN}\s+(?:is|are)\s+(?:strummed|plucked|bowed)\b|\b{_STRUNG}\s+(?:is|are)\s+blown\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _HOLLOW = re.compile(
     r"""^(?:(?:it|this|that|she|he|the\s+\w+)(?:['’]s|\s+is|\s+was)\s+(?:a|an|the|my|one)\s+)(?:(?:very|really
     |truly|great|good
@@ -107,7 +116,7 @@ _MAY_TURN = re.compile(
     r"\b(?:but|yet|although|though|while|whereas|then|later|before|until|from|into|despite|at first|switch\w*"
     r"|chang\w+|"
     r"alternat\w+|contrast\w*|bitter\w*|build\w*|becom\w+|transition\w*|giv\w+ way|turn\w*|begins|starts|ends"
-    r"|sometimes|either|parts?|section\w*|other"
+    r"|neither|(?:is|are)\b[^,]*, (?:and )?the (?:[\w'’-]+ ){1,3}(?:is|are)\b|sometimes|either|parts?|section\w*|other"
     r"|female\b.*\bmale|male\b.*\bfemale)\b",
     re.IGNORECASE,
 )
@@ -234,7 +243,7 @@ def why_nonsense(sentence: str, tokens: Sequence[str]) -> str:
         return "career"
     if _ABOUT.search(sentence) or _sets_a_scene(sentence, tokens):
         return "story"
-    if _CANNOT_PLAY.search(sentence):
+    if _CANNOT_PLAY.search(sentence) or _CANNOT_DO.search(sentence):
         return "cannot-play"
     if _PERSON.search(sentence) or _of_a_person(sentence, tokens):
         return "person"

@@ -66,6 +66,17 @@ FILTERS = SentenceFilters(names=NameIndex(SONGS))
         ("The song is a jazz song with jazzy jazz.", "goes-round"),
         ("It is a slow song with a fast tempo.", "contradiction"),
         ("It is slow at first, then fast.", ""),
+        ("Calm verses give way to an aggressive chorus of guitars.", ""),
+        ("The banjo is fast, and the old fiddle is slow.", ""),
+        ("The female singer is soft and the male singer is loud.", ""),
+        ("She sings a sad synth pop melody.", ""),
+        ("A slow folk song, lazy as a river in August.", ""),
+        ("A country song with a long guitar and a tall drum.", "not-music"),
+        ("The singer has a soft trumpet and a loud drum.", "cannot-play"),
+        ("The male vocalist has a warm voice and a small organ.", "cannot-play"),
+        ("The singer has a warm voice, and the trumpet is plucked.", "cannot-play"),
+        ("The tempo sings a soft chord.", "cannot-play"),
+        ("The singer has a warm voice with a guitar accompaniment.", ""),
         ("Slow piano (played with felt) and soft strings.", ""),
         ("The piano repeats a I-V-vi-IV chord progression.", ""),
         ("A bossa nova with violão and cavaquinho.", ""),
@@ -118,8 +129,8 @@ def test_the_classifier_on_what_it_has_not_seen() -> None:
 
 def test_the_weights_are_those_of_the_labels() -> None:
     sentences, labels = labelled_sentences()
-    right = [(Relevance.load().probability(s) >= THRESHOLD) == bool(y) for s, y in zip(sentences, labels, strict=True)]
-    assert sum(right) / len(right) > 0.9
+    right = [(Relevance.load().probability(s) >= 0.5) == bool(y) for s, y in zip(sentences, labels, strict=True)]
+    assert sum(right) / len(right) > 0.95
 
 
 def test_musiccaps_sentences_are_kept() -> None:
