@@ -53,6 +53,8 @@ def kill_once(crate: str, out: Path, steps: int, number: int, log: Path) -> int:
     while process.poll() is None and not _grown(folder, before, wait_steps):
         time.sleep(0.05)
     time.sleep(more_s)
+    if process.poll() is not None:
+        raise SystemExit(f"the run ended before kill {number + 1}: give more --steps, and a new --out")
     workers = ranks_of(process.pid)
     if number % 2 and workers:
         os.kill(workers[draw.randrange(len(workers))], signal.SIGKILL)  # the launcher ends the other
@@ -86,7 +88,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--minutes", type=float, default=60.0, help="stop after so many; the same command goes on")
     args = parser.parse_args()
+    end = time.monotonic() + 60 * args.minutes
     args.out.mkdir(parents=True, exist_ok=True)
     calm, torn, log = args.out / "calm", args.out / "torn", args.out / "log.txt"
     state = args.out / "kills.json"
@@ -94,6 +98,8 @@ def main() -> None:
     if latest_checkpoint(calm / _STAGE / "checkpoints") is None:
         assert start(args.crate, calm, args.steps, log).wait() == 0, log.read_text()[-2000:]
     while len(kills) < args.kills:
+        if time.monotonic() > end:
+            raise SystemExit(f"{len(kills)} kills so far; the same command goes on")
         kills.append(kill_once(args.crate, torn, args.steps, len(kills), log))
         state.write_text(json.dumps(kills))
         print(f"kill {len(kills)}: at step {kills[-1]} ({'one rank' if len(kills) % 2 == 0 else 'all'})", flush=True)
