@@ -25,9 +25,10 @@ from diffusion.data.crate_data import CrateClips
 from diffusion.data.sidecar import INDEX, OWNERS, finish, part_paths, text_id, track_hash, write_array
 from diffusion.data.text_batch import text_batch
 from diffusion.data.text_encoder import TextEncoder
+from pipeline.crate.crate import Crate
 from pipeline.ids import content_hash
 
-__all__ = ["encode_texts"]
+__all__ = ["encode_texts", "pours_hash"]
 
 _UNITS = 256
 """Files of gathered texts, at most."""
@@ -50,7 +51,7 @@ def encode_texts(
     """Make `folder`, or wait until the other ranks have; returns how many distinct texts it holds."""
     identity = {
         "text_encoder": encoder.card.as_dict(), "token_limit": limit, "labels_hash": clips.labels_hash,
-        "clips_hash": clips.crate.clips_hash, "part_texts": _PART_TEXTS,
+        "pours_hash": pours_hash(clips.crate), "part_texts": _PART_TEXTS,
     }  # fmt: skip
     work = folder.with_name(f".tmp-{folder.name}-{content_hash(identity)[:12]}")
     work.mkdir(parents=True, exist_ok=True)
@@ -89,6 +90,11 @@ def encode_texts(
     for left in folder.parent.glob(f".tmp-{folder.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
     return texts
+
+
+def pours_hash(crate: Crate) -> str:
+    """Of what was poured into the crate: new music brings new texts, a takedown takes its own along (`drop_tracks`)."""
+    return content_hash([crate.base_hash, [pour.hash for pour in crate.pours]])
 
 
 def _gather(path: Path, clips: CrateClips, shards: list[int], encoder: TextEncoder, limit: int) -> None:
@@ -160,7 +166,7 @@ def _made_for(folder: Path) -> dict[str, Any]:
     """The identity of what stands; empty where nothing does."""
     try:
         about = json.loads((folder / "sidecar.json").read_text(encoding="utf-8"))
-        return {k: about[k] for k in ("text_encoder", "token_limit", "labels_hash", "clips_hash", "part_texts")}
+        return {k: about[k] for k in ("text_encoder", "token_limit", "labels_hash", "pours_hash", "part_texts")}
     except (OSError, ValueError, KeyError):
         return {}
 

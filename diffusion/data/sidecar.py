@@ -59,7 +59,7 @@ class Sidecar:
             found = (folder / name).stat().st_size if (folder / name).is_file() else -1
             if found != size:
                 raise BadInput(f"{folder / name} has {max(found, 0)} bytes, expected {size}; {again}")
-        self.folder, self.labels_hash = folder, about["labels_hash"]
+        self.folder, self.labels_hash, self.pours_hash = folder, about["labels_hash"], about["pours_hash"]
         self._texts, self._parts, self._width = about["texts"], about["parts"], card.width
         self._open: dict[int, tuple[Any, Any]] = {}
 

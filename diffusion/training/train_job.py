@@ -11,7 +11,7 @@ from typing import Any
 
 from diffusion.data.clip_table import cache_folder
 from diffusion.data.crate_data import CrateClips
-from diffusion.data.encode_texts import encode_texts
+from diffusion.data.encode_texts import encode_texts, pours_hash
 from diffusion.data.example import audio_needed
 from diffusion.data.loader import ClipLoader, ClipSource
 from diffusion.data.sidecar import Sidecar, sidecar_folder
@@ -130,9 +130,10 @@ def _text_place(clips: CrateClips, text_cache: Path | None) -> Path:
 
 
 def _stands(folder: Path, clips: CrateClips, encoder: TextEncoder, limit: int) -> bool:
-    """Whether the sidecar is of these very labels; one of another encoder is refused, a torn one made again."""
+    """Whether the sidecar is of these labels and pours; one of another encoder is refused, a torn one made again."""
     try:
-        return Sidecar(folder, encoder.card, limit).labels_hash == clips.labels_hash
+        found = Sidecar(folder, encoder.card, limit)
+        return (found.labels_hash, found.pours_hash) == (clips.labels_hash, pours_hash(clips.crate))
     except BadInput as error:
         if "was made with text encoder" in str(error):
             raise
