@@ -110,7 +110,15 @@ def add_page(app: FastAPI, studio: Studio) -> FastAPI:
                             elem_id=f"clip-{i}",
                         )
                     )
-                    players.append(gr.Image(interactive=False, show_label=False, visible=False, elem_id=f"picture-{i}"))
+                    players.append(
+                        gr.Image(
+                            interactive=False,
+                            show_label=False,
+                            visible=False,
+                            buttons=["download"],
+                            elem_id=f"picture-{i}",
+                        )
+                    )
         held = gr.State(None)
         wanted = [prompt, negative, seconds, seed, clips, cascade, steps, guidance, solver]
         event = gr.on(
