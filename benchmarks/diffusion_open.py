@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -89,11 +88,17 @@ def open_as_a_rank(folder: str) -> dict[str, float]:
     assert len(part.kept)
     seconds = time.perf_counter() - started
     return {"clips": loaders[0].order.clips, "seconds": round(seconds, 2), "mb": round(_resident_mb() - before),
-            "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before)}  # fmt: skip
+            "peak_mb": round(_peak_mb() - before)}  # fmt: skip
 
 
 def _resident_mb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _peak_mb() -> float:
+    """Of this program alone; getrusage would count what forked it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def main() -> None:
@@ -111,7 +116,7 @@ def main() -> None:
         if args.make:
             before, started = _resident_mb(), time.perf_counter()
             made = dealt(crate, args.clips)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+            peak = _peak_mb() - before
             print(f"dealt {len(made.side)} clips in {time.perf_counter() - started:.1f} s, {peak:.0f} MB at most")
             return
         identity = {
