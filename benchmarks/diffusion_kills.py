@@ -27,7 +27,7 @@ _STAGE = "spectrogram-vocoder"
 
 def start(crate: str, out: Path, steps: int, log: Path) -> subprocess.Popen[bytes]:
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "cratedig",
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "--", "cratedig",
         "train", _STAGE, "--crate", crate, "--run", "tiny", "--out", str(out), "--cpu", "--steps", str(steps),
         "--device-batch", "2", "--checkpoint-every", "2",
     ]  # fmt: skip
