@@ -181,7 +181,7 @@ def _cluster(workers: int, log: Path) -> Iterator[str]:
         raise RunFailed(f"no Dask scheduler could be started here; see {log}") from error
     finally:
         line.close()  # tells it to end
-        process.join(timeout=2)
+        process.join(timeout=8)
         if process.pid is not None:
             kill_group(process.pid)
         process.join()
