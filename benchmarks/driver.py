@@ -32,7 +32,7 @@ from benchmarks.faults import DEMO_MUSIC, few_captions, mine
 from labeling.embedders.by_name import embedder_card
 from pipeline.config import ClipsConfig
 from pipeline.crate.crate import CLIPS, REJECTS, Crate
-from pipeline.crate.ledger import fold
+from pipeline.crate.ledger import fold, read_markers
 from pipeline.crate.manifest import shard_counts, write_manifest
 from pipeline.crate.plan import begin_pour, deal, pour_name
 from pipeline.crate.schema import rejects_schema
@@ -170,9 +170,7 @@ def s3(counts: list[int], keep: str) -> None:
         with _folder(keep, shards) as root:
             served = root.with_name(f"served-{shards}")
             if not (served / "bucket" / "crate" / "crate.json").exists():
-                make_crate(served / "bucket" / "crate", shards)
-                for marker in served.rglob("*.done.json"):
-                    marker.unlink()
+                _move_markers(make_crate(served / "bucket" / "crate", shards))
             with (
                 running_store("versitygw", served) as client,
                 running_proxy(client["AWS_ENDPOINT_URL"], free_port()) as address,
@@ -182,6 +180,16 @@ def s3(counts: list[int], keep: str) -> None:
                     counted(address)
                     _again("step", step, "s3://bucket/crate")
                     print(f"  requests: {counted(address)}")
+
+
+def _move_markers(crate: Crate) -> None:
+    """Into the ledgers, as on an object store."""
+    for number in range(len(crate.pours)):
+        folder = f"{CLIPS}/{pour_name(number)}"
+        markers, _ = read_markers(crate.storage, folder)
+        for name in markers:
+            crate.storage.remove(f"{folder}/{name}")
+        fold(crate.storage, folder, {name: seal(marker) for name, marker in markers.items()})
 
 
 def requests(counts: list[int]) -> None:
