@@ -117,8 +117,7 @@ class _JobState:
         self._look_for_markers(signs.beats, now=ended)
         working = signs.counts
         seconds = time.monotonic() - self._started
-        known = self._done | working
-        unit = next((unit for unit in ("captions", "songs") if unit in known), "clips")
+        unit = next((unit for unit in ("captions", "songs") if unit in self._done or unit in working), "clips")
         units = self._done[unit] + (working[unit] if self._left else 0)
         rejects = sum(n for name, n in (self._done + working).items() if name.startswith(("track:", "clip:")))
         shards = self._job.shard_count - len(self._left)
@@ -129,7 +128,8 @@ class _JobState:
         if heard := working["seconds_decoded"]:
             parts.append(f"{duration(heard)} of audio decoded of the tracks in work")
         if self._left and not units and not heard:
-            parts.append(f"{'at the first tracks' if working else 'workers start'} since {duration(seconds)}")
+            first = f"at the first {'tracks' if unit == 'clips' else unit}"
+            parts.append(f"{first if working else 'workers start'} since {duration(seconds)}")
         if rejects:
             parts.append(f"{rejects} rejects")
         if self._left and len(self._left) < self.todo:

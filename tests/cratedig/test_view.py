@@ -76,6 +76,15 @@ def test_before_the_first_clip_it_says_how_far_the_track_is(tmp_path: Path) -> N
     ]
 
 
+def test_before_the_first_answer_a_generation_speaks_of_songs(tmp_path: Path) -> None:
+    job, out = CountingJob(root=str(tmp_path), shard_count=2), Terminal()
+    with JobView(out) as view:
+        tick = view.watch(job)
+        Heartbeat(Storage(tmp_path), "numbers", 0)({"songs": 0})
+        tick(False)
+    assert out.getvalue().rstrip("\n").endswith("numbers: 0 of 2 shards, at the first songs since 0 s")
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(4.4, "4 s"), (200, "3 min 20 s"), (18_600, "5 h 10 min")])
 def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
