@@ -148,3 +148,42 @@ def test_damaged_json_says_which_file(tmp_path: Path) -> None:
     (tmp_path / "crate.json").write_text("{")
     with pytest.raises(BadInput, match=r"crate.json is not valid JSON .*; it was damaged after it was written"):
         Storage(tmp_path).read_json("crate.json")
+
+
+def test_a_disk_without_inodes_is_one_clear_error_and_harms_nothing(tmp_path: Path) -> None:
+    script = """
+import sys
+from pipeline.errors import RunFailed
+from pipeline.storage import Storage
+storage = Storage(sys.argv[1])
+try:
+    for number in range(100):
+        storage.write_bytes(f"{number:03d}.bin", b"x")
+except RunFailed as error:
+    print(error)
+print(all(storage.read_bytes(name) == b"x" for name in storage.list("")), len(storage.list("")) > 5)
+"""
+    said, stands = in_small_file_system(tmp_path, "size=1m,nr_inodes=20", script).splitlines()
+    assert said.startswith(f"no space left for {tmp_path}/")
+    assert stands == "True True"
+
+
+def test_what_cannot_be_removed_is_one_clear_error(tmp_path: Path) -> None:
+    script = """
+import subprocess, sys
+from pipeline.errors import BadInput
+from pipeline.storage import Storage
+storage = Storage(sys.argv[1])
+storage.write_bytes("a/first.bin", b"x")
+subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
+for act in (lambda: storage.remove("a"), lambda: storage.rename("a/first.bin", "b.bin")):
+    try:
+        act()
+    except BadInput as error:
+        print(error)
+print(storage.list("a"))
+"""
+    *said, stands = in_small_file_system(tmp_path, "size=1m", script).splitlines()
+    assert len(said) == 2
+    assert all("cannot be written (Read-only file system)" in line for line in said)
+    assert stands == "['first.bin']"
