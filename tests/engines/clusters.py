@@ -88,7 +88,7 @@ class Processes:
             process.terminate()
         for process in self.started.values():
             try:
-                process.wait(timeout=20)
+                process.wait(timeout=5)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
