@@ -4,8 +4,9 @@ python -m benchmarks.vocab_judged [--musiccaps musiccaps-public.csv] [--show]
 
 data/judged_sentences.csv: 200 sentences each of two models, asked about 100 songs on 2026-11-26, drawn by chance before
 any filter, and whether a reader would print them as a caption (a strong language model read them, before the filters
-were tried on them). Rules were mended while looking at every second sentence; the others are held out. --musiccaps
-tells how many of the sentences that people wrote are kept.
+were tried on them). Rules were mended while looking at every second sentence; the others are held out. `fresh` ones were
+written about 80 other songs to the prompts of today, later the same day, when rules and labels stood. --musiccaps tells how
+many of the sentences that people wrote are kept.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def main() -> int:
         if args.show and (row["good"] == "1") == bool(reason):
             print(f"{'lost' if reason else 'left':5} {reason:14} {row['text']}")
     for model in dict.fromkeys(row["model"] for row in rows):
-        for half in ("looked at", "held out"):
+        for half in dict.fromkeys(row["half"] for row in rows if row["model"] == model):
             good, junk = ([counted[model, half, kind, out] for out in (False, True)] for kind in "10")
             print(
                 f"{model}, {half}: junk removed {junk[1] / sum(junk):.2f} of {sum(junk)}, good kept "
