@@ -4,9 +4,9 @@ python -m benchmarks.vocab_judged [--musiccaps musiccaps-public.csv] [--show]
 
 data/judged_sentences.csv: 200 sentences each of two models, asked about 100 songs on 2026-11-26, drawn by chance before
 any filter, and whether a reader would print them as a caption (a strong language model read them, before the filters
-were tried on them). Rules were mended while looking at every second sentence; the others are held out. `fresh` ones were
-written about 80 other songs to the prompts of today, later the same day, when rules and labels stood. --musiccaps tells how
-many of the sentences that people wrote are kept.
+were tried on them). Rules were mended while looking at every second sentence; the others are held out. `fresh` ones are
+of other songs and later prompts, and came when rules and labels stood. --musiccaps tells how many of the sentences that
+people wrote are kept.
 """
 
 from __future__ import annotations
