@@ -218,7 +218,7 @@ def install_lowest(binaries: Path) -> None:
 
 def suite(binaries: Path) -> str:
     """The last line of pytest."""
-    command = [binaries / "python", "-m", "pytest", "-n", "auto", "--maxprocesses=4", "--dist=worksteal", "-q"]
+    command = [binaries / "python", "-m", "pytest", "-n", "auto", "--maxprocesses=4", "--dist=worksteal"]
     begun = time.monotonic()
     done = subprocess.run(list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, text=True)
     print(done.stdout if done.returncode else "", flush=True)
