@@ -130,7 +130,7 @@ def score_generated(
         left_out = {name: n for name, n in side.counts.items() if name != "clips"}
         count = side.counts["clips"]
         if judge.reference is not None:
-            distances.append(compare_sets(judge.reference, side, card, judge.per, small=True))
+            distances.append(compare_sets(judge.reference, side, card, judge.per, small=True, through_hz=_HEARD_HZ))
         if judge.embed_text is not None:
             matched.append(_matched(card.name, encoded, prompts, judge, truth, cache, device, engine, watch))
     flatness, onsets = sound_of(clips)

@@ -75,7 +75,9 @@ def _run(args: argparse.Namespace) -> int:
         for name in args.encoder or ["bundled"]:
             card = encoder_card(name)
             sides = [_side(args, source, sets[source], name, work, view) for source in sources]
-            found.append((compare_sets(sides[0], sides[1], card, _per(name), small=args.small), sides))
+            found.append(
+                (compare_sets(sides[0], sides[1], card, _per(name), small=args.small, through_hz=args.rate), sides)
+            )
     out = Storage(args.out)
     comparisons = [comparison for comparison, _ in found]
     audio: dict[str, str] = {}

@@ -102,8 +102,13 @@ class Comparison:
         return asdict(self)
 
 
-def compare_sets(reference: Side, judged: Side, encoder: EmbedderCard, per: str, *, small: bool = False) -> Comparison:
-    """Raises BadInput for sets too small for a covariance, unless `small`; IndexMismatch for another encoder's."""
+def compare_sets(
+    reference: Side, judged: Side, encoder: EmbedderCard, per: str, *, small: bool = False, through_hz: int = 0
+) -> Comparison:
+    """through_hz: the rate that both sets were brought to first.
+
+    Raises BadInput for sets too small for a covariance, unless `small`; IndexMismatch for another encoder's.
+    """
     for side in (reference, judged):
         if side.moments.dimension != encoder.dimension:
             raise IndexMismatch(
@@ -133,7 +138,7 @@ def compare_sets(reference: Side, judged: Side, encoder: EmbedderCard, per: str,
         frechet_unbiased=unbiased,
         kernel=kernel_distance(a.vectors_ND, b.vectors_ND) if a and b else None,
         kad=kad(a.vectors_ND, b.vectors_ND) if a and b else None,
-        notes=tuple(_notes(reference, judged, encoder, distance, chance)),
+        notes=tuple(_notes(reference, judged, encoder, through_hz, distance, chance)),
         **_neighbours(a, b),
     )
 
@@ -171,7 +176,15 @@ def _refuse_small(reference: Side, judged: Side, encoder: EmbedderCard, per: str
             )
 
 
-def _notes(reference: Side, judged: Side, encoder: EmbedderCard, distance: float, chance: float | None) -> list[str]:
+def _notes(
+    reference: Side,
+    judged: Side,
+    encoder: EmbedderCard,
+    through_hz: int,
+    distance: float,
+    chance: float | None,
+) -> list[str]:
+    heard_hz = min(through_hz or encoder.sample_rate_hz, encoder.sample_rate_hz)
     notes = []
     for side in (reference, judged):
         if side.labelled_by is not None and side.labelled_by.weights_hash == encoder.weights_hash:
@@ -181,12 +194,12 @@ def _notes(reference: Side, judged: Side, encoder: EmbedderCard, distance: float
             )
         if not side.moments.count:
             notes.append(f"{side.name} does not say how many vectors it is made of: its bias by chance is not known")
-        low = {rate: n for rate, n in side.source_rates_hz.items() if rate < encoder.sample_rate_hz}
+        low = {rate: n for rate, n in side.source_rates_hz.items() if rate < heard_hz}
         if low:
             said = ", ".join(f"{n} at {rate} Hz" for rate, n in low.items())
             notes.append(
                 f"{side.name}: {sum(low.values())} of {sum(side.source_rates_hz.values())} clips come from less than "
-                f"the {encoder.sample_rate_hz} Hz that {encoder.name} hears ({said}); missing treble counts as "
+                f"the {heard_hz} Hz that {encoder.name} hears ({said}); missing treble counts as "
                 f"distance, unless both sets go through it: --rate {min(low)}"
             )
     if chance is not None and distance > 0 and chance > _BIAS_WORTH_A_WORD * distance:
