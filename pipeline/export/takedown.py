@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pipeline.crate.ledger import fold
 from pipeline.crate.seals import write_sealed
 from pipeline.crate.shards import marker_name
 from pipeline.export.export import Export
@@ -31,6 +32,8 @@ def remove_tracks(
         for index, marker in export.markers():
             if marker is not None:
                 _shard(export, layout, index, marker, gone, hash_of)
+        for folder in sorted({export.at(index)[0] for index, _ in export.markers()}):
+            fold(export.storage, folder)  # copies of markers name files, and files may be named after tracks
         if content_hash:
             export = replace(export, crate={**export.crate, "content_hash": content_hash})
         return finish_export(export)

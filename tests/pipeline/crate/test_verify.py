@@ -173,7 +173,12 @@ def test_one_flipped_bit_in_any_file_that_decides_content(crate: Crate, where: f
         assert not holds, f"{path}: byte {int(len(data) * where)} of {len(data)}"
         path.write_bytes(before)
         kinds.add(path.name.partition("-")[0])
-    assert kinds == {"captions", "part", "pour", *"counts.parquet crate.json manifest.json run.json set.json".split()}
+    assert kinds == {
+        "captions",
+        "part",
+        "pour",
+        *"counts.parquet crate.json done.ledger manifest.json run.json set.json".split(),
+    }
     assert verify_crate(Crate.open(crate.storage.url)).holds
 
 

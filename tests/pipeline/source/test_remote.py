@@ -138,13 +138,13 @@ class Here(Engine):
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     from beam_jobs import engine
 
-    def run(job: ClipsJob, _: Engine, todo: list[int], on_tick: object) -> None:
+    def run(job: ClipsJob, todo: list[int], *_: object, **__: object) -> None:
         worker = job.open()
         for shard in todo:
             worker.run(shard)
         worker.close()
 
-    monkeypatch.setattr(engine, "_run_lanes", run)
+    monkeypatch.setattr(engine, "run_lanes", run)
 
 
 @pytest.mark.parametrize(
