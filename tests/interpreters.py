@@ -99,9 +99,7 @@ def wheels(seconds: float) -> int:
         for version in chosen:
             name = ".".join(map(str, version))
             if time.monotonic() - started + took > seconds:
-                print(
-                    f"wheel: Python {name} skipped, it would take some {took:.0f} s and {seconds:.0f} s were given in all"
-                )
+                print(f"wheel: Python {name} skipped: {took:.0f} s or so, of {seconds:.0f} s in all")
                 continue
             begun = time.monotonic()
             with environment(others[version]) as binaries:
