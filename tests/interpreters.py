@@ -115,6 +115,9 @@ def wheels(seconds: float) -> int:
             faults += len(found)
             print(f"wheel: Python {name}: installed in {installed:.0f} s, all in {took:.0f} s", flush=True)
             print("".join(f"  differs: {fault}\n" for fault in found), end="")
+        if here.poll() is None:  # every wheel was left out
+            here.kill()
+            here.communicate()
     return min(faults, 1)
 
 
