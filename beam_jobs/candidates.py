@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from beam_jobs.engine import Engine, run_pipeline
 from beam_jobs.engines.runners import job_name
+from beam_jobs.job import PouredJob
 from labeling.search.candidates import CandidateSet, find_candidates, read_candidates
 from labeling.search.caption_embeddings import load_embeddings
 from labeling.search.counts import add_bucket_counts, bucket_counts, read_counts, write_counts
 from labeling.search.exact import CaptionSearch, ExactSearch
 from labeling.search.some import SomeCaptions, SomeSearch, read_heard_rows
 from pipeline.crate.crate import Crate
-from pipeline.crate.plan import place
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
 from vocab.store import vocabulary_ids
@@ -27,12 +27,9 @@ __all__ = ["CandidatesJob", "count_candidates"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidatesJob:
+class CandidatesJob(PouredJob):
     """Search every clip's captions in one vocabulary."""
 
-    root: str
-    pours: tuple[int, ...]
-    """Shards of each pour."""
     chosen: CandidateSet
     vocabulary: str
     embeddings_root: str
@@ -55,16 +52,6 @@ class CandidatesJob:
     def heard_name(self) -> str:
         """Of the rows of captions that may be chosen, below the crate's root; empty where every caption may be."""
         return f"{self.folder}/heard-rows.npy" if self.chosen.heard else ""
-
-    @property
-    def shard_count(self) -> int:
-        return sum(self.pours)
-
-    def at(self, shard: int) -> tuple[str, int, int]:
-        return place(self.folder, shard, self.pours)
-
-    def storage(self) -> Storage:
-        return Storage(self.root)
 
     def todo(self) -> list[int]:
         return self.chosen.undone(Crate.open(self.root))

@@ -4,41 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from beam_jobs.job import PouredJob
 from pipeline.audio.decode_guard import GuardedDecoder
 from pipeline.audio.embedding import AudioEmbedder
 from pipeline.crate.crate import CLIPS, Crate
-from pipeline.crate.plan import place
 from pipeline.errors import CrateMismatch
 from pipeline.mine import MusicScore, decoder_rates, mine_shard
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
-from pipeline.storage import Storage
 
 __all__ = ["ClipsJob"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipsJob:
+class ClipsJob(PouredJob):
     """Cut, embed and write the clips of a planned crate."""
 
-    root: str
-    pours: tuple[int, ...]
-    """Shards of each pour."""
     embedder: str
     """Name or path."""
     device: str = "auto"
     folder: str = CLIPS
     title: str = "clips"
-
-    @property
-    def shard_count(self) -> int:
-        return sum(self.pours)
-
-    def at(self, shard: int) -> tuple[str, int, int]:
-        return place(self.folder, shard, self.pours)
-
-    def storage(self) -> Storage:
-        return Storage(self.root)
 
     def todo(self) -> list[int]:
         return Crate.open(self.root).undone(self.folder)

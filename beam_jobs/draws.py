@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from beam_jobs.job import PouredJob
 from labeling.label import LabelRun, OpenSlot, label_shard
 from labeling.search.counts import read_counts
 from pipeline.crate.crate import Crate
-from pipeline.crate.plan import place
 from pipeline.errors import CrateMismatch
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
-from pipeline.storage import Storage
 from vocab.mapped import map_texts
 
 __all__ = ["LabelsJob"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelsJob:
+class LabelsJob(PouredJob):
     """Draw the labels of every shard."""
 
-    root: str
-    pours: tuple[int, ...]
-    """Shards of each pour."""
     run: LabelRun
     vocabularies: Mapping[str, str]
 
@@ -35,16 +31,6 @@ class LabelsJob:
     @property
     def folder(self) -> str:
         return self.run.folder
-
-    @property
-    def shard_count(self) -> int:
-        return sum(self.pours)
-
-    def at(self, shard: int) -> tuple[str, int, int]:
-        return place(self.folder, shard, self.pours)
-
-    def storage(self) -> Storage:
-        return Storage(self.root)
 
     def todo(self) -> list[int]:
         return self.run.undone(Crate.open(self.root))

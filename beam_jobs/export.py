@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from beam_jobs.engine import Engine, OnTick, run_job
+from beam_jobs.job import PouredJob
 from pipeline.crate.crate import Crate
-from pipeline.crate.plan import place
 from pipeline.export.export import Export, begin_export, shard_hashes, shards_to_do
 from pipeline.export.finish import finish_export
 from pipeline.export.layouts.by_name import layout_of
@@ -17,18 +17,15 @@ from pipeline.export.spec import ExportSpec
 from pipeline.export.tokens.tokenizer import Tokenizer
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
-from pipeline.storage import Storage
 
 __all__ = ["ExportJob", "export_crate"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportJob:
+class ExportJob(PouredJob):
     """Write the shards of an export that was begun."""
 
-    out: str
     crate: str
-    pour_shards: tuple[int, ...]
     missing_sources: str = "stop"
     tokens: str = ""
     """Folder of the codec that the export's spec names."""
@@ -37,18 +34,8 @@ class ExportJob:
     folder: str = SHARDS
     title: str = "export"
 
-    @property
-    def shard_count(self) -> int:
-        return sum(self.pour_shards)
-
-    def at(self, shard: int) -> tuple[str, int, int]:
-        return place(self.folder, shard, self.pour_shards)
-
-    def storage(self) -> Storage:
-        return Storage(self.out)
-
     def todo(self) -> list[int]:
-        return shards_to_do(Crate.open(self.crate), Export.open(self.out))
+        return shards_to_do(Crate.open(self.crate), Export.open(self.root))
 
     def open(self) -> _Worker:
         return _Worker(self)
@@ -56,7 +43,7 @@ class ExportJob:
 
 class _Worker:
     def __init__(self, job: ExportJob) -> None:
-        crate, export = Crate.open(job.crate), Export.open(job.out)
+        crate, export = Crate.open(job.crate), Export.open(job.root)
         self._export, codec = export, export.spec.tokens
         self._hash_of = shard_hashes(crate, export.spec)
         self._exporter = Exporter(
@@ -95,9 +82,9 @@ def export_crate(
     """
     export = begin_export(crate, out, spec)
     job = ExportJob(
-        out=export.storage.url,
+        root=export.storage.url,
         crate=crate.storage.url,
-        pour_shards=export.pour_shards,
+        pours=export.pour_shards,
         missing_sources=missing_sources,
         tokens=tokens,
         device=device,

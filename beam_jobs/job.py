@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import apache_beam as beam
 
+from pipeline.crate.plan import place
 from pipeline.errors import BadInput
 from pipeline.progress import record_failure
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
 
-__all__ = ["RunShard", "ShardJob", "ShardWorker", "run_shards"]
+__all__ = ["PouredJob", "RunShard", "ShardJob", "ShardWorker", "run_shards"]
 
 
 class ShardWorker(Protocol):
@@ -53,6 +56,29 @@ class ShardJob(Protocol):
         ...
 
     def open(self) -> ShardWorker: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class PouredJob(ABC):
+    """A job whose shards lie pour by pour, as those of a crate do."""
+
+    root: str
+    pours: tuple[int, ...]
+    """Shards of each pour."""
+
+    @property
+    @abstractmethod
+    def folder(self) -> str: ...
+
+    @property
+    def shard_count(self) -> int:
+        return sum(self.pours)
+
+    def at(self, shard: int) -> tuple[str, int, int]:
+        return place(self.folder, shard, self.pours)
+
+    def storage(self) -> Storage:
+        return Storage(self.root)
 
 
 class RunShard(beam.DoFn):  # type: ignore[misc]  # apache_beam has no types

@@ -181,7 +181,7 @@ def speed(clips: int) -> None:
             for layout in ("hf", "wds", "folder", "captions"):
                 out = root / f"{layout}{number}"
                 export = begin_export(crate, out, ExportSpec(layout=layout, labels="made"))
-                job = ExportJob(out=export.storage.url, crate=crate.storage.url, pour_shards=export.pour_shards)
+                job = ExportJob(root=export.storage.url, crate=crate.storage.url, pours=export.pour_shards)
                 todo = list(crate.shards)
                 parts = [pool.submit(run_shards, job, todo[k::2]) for k in range(2)]
                 took = _both([done.result() for done in parts])
@@ -242,7 +242,7 @@ def source() -> None:
                     out = Path(folder) / f"{rate}"
                     spec = ExportSpec(layout="hf", labels="made", audio="source", rate_hz=rate, channels=channels)  # type: ignore[arg-type]
                     export = begin_export(crate, out, spec)
-                    job = ExportJob(out=export.storage.url, crate=crate.storage.url, pour_shards=export.pour_shards)
+                    job = ExportJob(root=export.storage.url, crate=crate.storage.url, pours=export.pour_shards)
                     times.setdefault(f"source, {rate} Hz x {channels}", []).append(
                         run_shards(job, list(crate.shards))[0]
                     )
