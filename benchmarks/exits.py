@@ -121,5 +121,5 @@ def _prepare(folder: Path) -> None:
             if end != "as expected":
                 sys.exit(f"the crate for this cannot be made: {end}")
     shutil.copytree(folder / "crate", folder / "damaged")
-    part = next((folder / "damaged" / "clips").glob("*.parquet"))
+    part = next((folder / "damaged" / "clips").rglob("*.parquet"))
     part.write_bytes(part.read_bytes()[:-1] + b"?")

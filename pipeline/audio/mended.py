@@ -18,6 +18,8 @@ __all__ = ["Spliced", "mended"]
 _KEPT = (b"LIST", b"id3 ", b"ID3 ", b"fact")
 _AU_BYTES = {3: 2, 4: 3, 5: 4, 6: 4, 7: 8}
 """Encoding of an AU file -> bytes a sample, where it is not one."""
+_WAVE_UNPACKED = {1, 3, 6, 7, 0xFFFE}
+"""Encodings of a WAV file whose frames are single samples: PCM, float, A-law, mu-law, and what an extension names."""
 _Piece = bytes | tuple[int, int]
 """Bytes, or where in the file they lie (from, to)."""
 
@@ -85,16 +87,22 @@ def _pieces(file: IO[bytes]) -> list[_Piece]:
     if not lasting or (len(lasting) == 1 and lasting[0].known):
         return []
     if kind == b"RIFF" or kind == b"riff":
-        return _wave(kind, chunks, lasting, end)
+        return _wave(file, kind, chunks, lasting, end)
     (chunk,) = lasting[:1]
     if kind == b"FORM":
         return _aiff(file, chunks, chunk, end)
     return _au(file, end) if kind == b".snd" else []
 
 
-def _wave(kind: bytes, chunks: list[SoundChunk], sound: list[SoundChunk], end: int) -> list[_Piece]:
-    """RF64, whatever it was: its sizes have room. Only the format goes along, and whole small chunks such as tags."""
+def _wave(file: IO[bytes], kind: bytes, chunks: list[SoundChunk], sound: list[SoundChunk], end: int) -> list[_Piece]:
+    """RF64, whatever it was: its sizes have room. Only the format goes along, and whole small chunks such as tags.
+
+    The last part of the sound ends with its last whole frame: half a frame is an error to FFmpeg before 8.1.
+    """
+    frame = _wave_frame(file, chunks)
     spans = [(c.start, min(end, c.start + c.size)) for c in sound]
+    begin, stop = spans[-1]
+    spans[-1] = (begin, max(begin, stop - sum(to - start for start, to in spans) % frame))
     total = sum(stop - start for start, stop in spans)
     others: list[_Piece] = []
     for chunk in chunks:
@@ -106,6 +114,16 @@ def _wave(kind: bytes, chunks: list[SoundChunk], sound: list[SoundChunk], end: i
         return []
     ds64 = b"ds64" + struct.pack("<IQQQI", 28, total, total, 0, 0)
     return [b"RF64\xff\xff\xff\xffWAVE" + ds64, *others, b"data\xff\xff\xff\xff", *spans]
+
+
+def _wave_frame(file: IO[bytes], chunks: list[SoundChunk]) -> int:
+    """Bytes of one sample of all channels, where samples are not packed into blocks; else 1."""
+    form = next((chunk.start for chunk in chunks if chunk.name[:4] == b"fmt "), None)
+    if form is None:
+        return 1
+    file.seek(form)
+    encoding, _, _, _, block = struct.unpack("<HHIIH", file.read(14).ljust(14, b"\0"))
+    return max(1, block) if encoding in _WAVE_UNPACKED else 1
 
 
 def _au(file: IO[bytes], end: int) -> list[_Piece]:
