@@ -6,6 +6,7 @@ L tokens, W width.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,22 +93,27 @@ class _TransformersEncoder:
             raise BadInput(
                 f"text encoder {source} has no fast tokenizer (tokenizer.json), which tells where tokens end"
             )
+        self._reading = threading.Lock()  # a tokenizer that is asked to pad answers nobody else: "Already borrowed"
         self._model: Any = None
 
+    def _tokens(self, texts: str | list[str], **options: Any) -> Any:
+        with self._reading:
+            return self._tokenizer(texts, **options)
+
     def token_ends(self, text: str) -> list[tuple[int, int]]:
-        return list(self._tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"])
+        return list(self._tokens(text, return_offsets_mapping=True, verbose=False)["offset_mapping"])
 
     def encode(self, text: str, limit: int) -> NDArray[np.float16]:
         """Alone in its batch and padded to `limit`: the shape, and so every bit, is the same each time."""
         limit = min(limit, self.most_tokens or limit)
-        tokens = self._tokenizer(text, max_length=limit, truncation=True, padding="max_length", return_tensors="pt")
+        tokens = self._tokens(text, max_length=limit, truncation=True, padding="max_length", return_tensors="pt")
         (array,) = self._states(tokens["input_ids"], tokens["attention_mask"], [text])
         return array
 
     def encode_many(self, texts: Sequence[str], limit: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
         """A batch has one shape for each length, whatever is in it: short ones are filled up with copies."""
         limit = min(limit, self.most_tokens or limit)
-        lengths = self._tokenizer(list(texts), max_length=limit, truncation=True)["input_ids"] if texts else []
+        lengths = self._tokens(list(texts), max_length=limit, truncation=True)["input_ids"] if texts else []
         by_length: dict[int, list[int]] = {}
         for place, tokens in enumerate(lengths):
             by_length.setdefault(min(limit, -(-len(tokens) // _PAD_TO) * _PAD_TO), []).append(place)
@@ -116,7 +122,7 @@ class _TransformersEncoder:
             for first in range(0, len(places), rows):
                 chosen = places[first : first + rows]
                 words = [texts[place] for place in (*chosen, *[chosen[0]] * (rows - len(chosen)))]
-                padded = self._tokenizer(
+                padded = self._tokens(
                     words, max_length=length, truncation=True, padding="max_length", return_tensors="pt"
                 )
                 states = self._states(padded["input_ids"], padded["attention_mask"], words)

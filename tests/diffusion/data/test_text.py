@@ -1,5 +1,7 @@
 """Text batches by hand, encoders that repeat themselves, the sidecar as their equal."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -124,3 +126,14 @@ def test_an_encoder_that_reads_less_than_the_stage_would(clap):
     assert mask.all()
     pieces = [source.draw(ClipTexts(short=("jazz",) * 100), (i + 0.5) / 4) for i in range(4)]
     assert all(len(encoder.token_ends(piece)) <= 64 for piece in pieces)
+
+
+def test_a_server_s_threads_share_one_encoder(tmp_path):
+    encoder = load_text_encoder(str(make_tiny_clap(tmp_path)))
+
+    def ask(i):
+        texts = [f"slow piano {i}"] * (1 + i % 7)
+        return len(list(encoder.encode_many(texts, 8 + i % 40))), len(encoder.token_ends(texts[0] * 20)) > 0
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(200))) == [(1 + i % 7, True) for i in range(200)]

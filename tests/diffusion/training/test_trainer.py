@@ -243,7 +243,9 @@ def test_the_sidecar_trains_the_same(whole, crate, clap, tmp_path):
     train(small_run("waveform-cascader", clap), own, tmp_path / "out", encode_text=True, say=lines.append)
     assert any("encoded" in line for line in lines)
     assert (own / "text").is_dir()
-    assert read_losses(tmp_path / "out") == read_losses(whole)
+    # Encoded in batches: the same to float16's rounding, which the oldest torch makes visible.
+    for step, alone in zip(read_losses(tmp_path / "out"), read_losses(whole), strict=True):
+        assert step == pytest.approx(alone, rel=1e-5)
 
 
 def test_learning_rate_and_average():

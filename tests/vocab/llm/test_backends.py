@@ -197,7 +197,10 @@ def transformers_server(tiny_lm: Path) -> Iterator[str]:
         while True:
             if process.poll() is not None:
                 assert process.stderr is not None
-                pytest.fail(f"`transformers serve` ended: {process.stderr.read()[-2000:]}")
+                said = process.stderr.read()
+                if "Forward references must evaluate to types" in said:
+                    pytest.skip("`transformers serve` itself cannot run beside so old a pydantic")
+                pytest.fail(f"`transformers serve` ended: {said[-2000:]}")
             try:
                 if httpx.get(f"{url}/health").status_code == 200:
                     break
