@@ -15,15 +15,27 @@ __all__ = ["finish", "follow_takedown", "take_down_all"]
 
 def finish(crate: Crate, *, report: bool, run: str = "", prove: bool = True) -> None:
     """Manifest, dataset card, proof and page. Raises VerifyFailed where the proof does not hold."""
+    from pipeline.crate.dataset import read_once
     from pipeline.crate.manifest import write_manifest
     from pipeline.crate.verify import verify_crate
     from pipeline.curation.tables import stale_tables
     from pipeline.errors import VerifyFailed
-    from pipeline.publishing.card import write_card
+    from pipeline.publishing.card import Sources, write_card
 
     write_manifest(crate)
-    write_card(crate)
-    proof = verify_crate(crate) if prove else None
+    page, sources = None, Sources()
+    if report:
+        from labeling.report import Report
+
+        page = Report(crate, run)
+    watchers = [sources, *(page.watchers if page else ())]
+    proof = None
+    if prove:
+        proof = verify_crate(crate, watchers)
+    else:
+        read_once(crate, watchers)
+    if proof is None or proof.holds:
+        write_card(crate, sources)
     if proof is not None:
         print("\n".join(proof.lines()))
         _print_reasons(proof.reasons)
@@ -31,10 +43,8 @@ def finish(crate: Crate, *, report: bool, run: str = "", prove: bool = True) -> 
             print(f"note: {line}")
     if proof is not None and not proof.holds:
         raise VerifyFailed(f"{crate.storage.url} does not hold what its plan promised: {proof.faults[0]}")
-    if report:
-        from labeling.report import write_report
-
-        print(f"page: {write_report(crate, run, proof=proof)}")
+    if page is not None:
+        print(f"page: {page.write(proof)}")
 
 
 def _print_reasons(reasons: Mapping[str, int]) -> None:

@@ -18,10 +18,11 @@ __all__ = ["read_groups", "read_table"]
 
 
 def read_table(file: IO[bytes] | pa.NativeFile, columns: Sequence[str] | None = None) -> pa.Table:
-    """All rows of an open Parquet file, of all columns or of those named; ArrowInvalid where one is not there."""
+    """All rows of an open Parquet file, of all columns or of those named, such as `audio` or `tags.list.element.name`;
+    ArrowInvalid where one is not there."""
     parquet = pq.ParquetFile(file)
     found = parquet.schema_arrow.names
-    if absent := [name for name in columns or () if name not in found]:
+    if absent := [name for name in columns or () if name.partition(".")[0] not in found]:
         raise pa.ArrowInvalid(f"no column {', '.join(map(repr, absent))}; it has {', '.join(found) or 'none'}")
     return parquet.read(columns=None if columns is None else list(columns), use_threads=False)
 

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from pipeline.errors import BadInput, RunFailed
 from pipeline.locks import LEASE, FileRecord, ObjectRecord, Record, hold_file, hold_record, refuse_held
@@ -25,7 +25,8 @@ from pipeline.remote import Ranges, file_system, is_local, is_object_store, stor
 __all__ = ["HashingFile", "Listed", "Storage"]
 
 _log = logging.getLogger(__name__)
-_TAIL = 1 << 20
+_TAIL = 8 << 20
+"""Read first of an object: all of most, and of a large shard the footer and its last columns."""
 _AT_ONCE = 256
 _held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 """URLs of the folders that this thread holds."""
@@ -138,7 +139,7 @@ class Storage:
                 tail = self.fs.cat_file(path, start=-_TAIL)
             if len(tail) < _TAIL:
                 return io.BytesIO(tail)
-            return io.BufferedReader(Ranges(self.fs, path, tail), 1 << 16)
+            return cast(IO[bytes], Ranges(self.fs, path, tail))
         return self.fs.open(path, "rb")
 
     def read_bytes(self, name: str) -> bytes:

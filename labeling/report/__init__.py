@@ -1,5 +1,5 @@
 """The report on a crate: `stats.json` for machines, `report/index.html` to look at and listen to."""
 
-from labeling.report.page import write_report
+from labeling.report.page import Report, write_report
 
-__all__ = ["write_report"]
+__all__ = ["Report", "write_report"]

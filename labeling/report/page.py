@@ -13,16 +13,17 @@ from typing import Any
 from labeling.report.charts import histogram_chart, rank_chart
 from labeling.report.pictures import encode_mp3, mel_picture, mel_position
 from labeling.report.runs import ReportRun, choose_run
-from labeling.report.sample import Place, SampledClip, choose_places, read_sample
+from labeling.report.sample import Place, PlacesWatcher, SampledClip, read_sample
 from labeling.report.slots import METHODS, SlotFigures
-from labeling.report.stats import CrateStats, gather_stats
+from labeling.report.stats import CrateStats, StatsWatcher
 from labeling.report.totals import LISTED_REJECTS
 from pipeline.audio.flac import decode_flac
 from pipeline.crate.crate import Crate
+from pipeline.crate.dataset import Watcher, read_once
 from pipeline.crate.verify import Proof
 from pipeline.errors import BadInput
 
-__all__ = ["PAGE", "STATS", "write_report"]
+__all__ = ["PAGE", "STATS", "Report", "write_report"]
 
 PAGE, STATS = "report/index.html", "stats.json"
 _HERE = Path(__file__).parent
@@ -33,6 +34,42 @@ _MOST_CLIPS = 500
 """About 170 MB of page; browsers give up soon after."""
 
 
+class Report:
+    """A page on its way: its watchers see the crate (`read_once`, or `verify_crate` on the side), then it is written.
+
+    run: a label run's name; the newest finished one by default, none in a crate without labels. vocabularies: slot ->
+    file, for a run whose vocabularies aren't bundled: it gives texts to captions that no clip got, and embeddings that
+    lie there. Raises CrateMismatch for a crate whose clips aren't finished.
+    """
+
+    def __init__(
+        self, crate: Crate, run: str = "", *, clips: int = 12, vocabularies: Mapping[str, str] | None = None
+    ) -> None:
+        if not 0 <= clips <= _MOST_CLIPS:
+            raise BadInput(
+                f"clips is {clips}; expected 0 to {_MOST_CLIPS}, since each takes about a third of a megabyte"
+            )
+        crate.require_clips()
+        self._crate, self._places = crate, PlacesWatcher(clips)
+        self._stats = StatsWatcher(crate, choose_run(crate, run), vocabularies=vocabularies)
+
+    @property
+    def watchers(self) -> list[Watcher]:
+        return [self._places, *self._stats.watchers]
+
+    def write(self, proof: Proof | None = None) -> str:
+        """Write `stats.json` and `report/index.html` into the crate; returns where the page lies.
+
+        proof: of a verification just made, else files were not hashed for it.
+        """
+        storage, stats = self._crate.storage, self._stats.stats(proof)
+        storage.write_json(STATS, stats.as_dict())
+        with storage.write(PAGE) as file:
+            for chunk in _render(self._crate, stats, self._places.places()):
+                file.write(chunk.encode("utf-8", "replace"))
+        return posixpath.join(storage.url, PAGE)
+
+
 def write_report(
     crate: Crate,
     run: str = "",
@@ -41,24 +78,11 @@ def write_report(
     proof: Proof | None = None,
     vocabularies: Mapping[str, str] | None = None,
 ) -> str:
-    """Write `stats.json` and `report/index.html` into the crate; returns where the page lies.
-
-    run: a label run's name; the newest finished one by default, none in a crate without labels. proof: of a
-    verification just made, else tracks are counted without hashing files again. vocabularies: slot -> file, for a
-    run whose vocabularies aren't bundled: it gives texts to captions that no clip got, and embeddings that lie there.
-    Raises CrateMismatch for a crate whose clips aren't finished.
-    """
-    if not 0 <= clips <= _MOST_CLIPS:
-        raise BadInput(f"clips is {clips}; expected 0 to {_MOST_CLIPS}, since each takes about a third of a megabyte")
-    crate.require_clips()
-    chosen = choose_run(crate, run)
-    stats = gather_stats(crate, chosen, proof=proof, vocabularies=vocabularies)
-    crate.storage.write_json(STATS, stats.as_dict())
-    places = choose_places(crate, clips)
-    with crate.storage.write(PAGE) as file:
-        for chunk in _render(crate, stats, places):
-            file.write(chunk.encode("utf-8", "replace"))
-    return posixpath.join(crate.storage.url, PAGE)
+    """Read the crate, and write `stats.json` and `report/index.html` into it; returns where the page lies. For the
+    arguments see `Report`."""
+    report = Report(crate, run, clips=clips, vocabularies=vocabularies)
+    read_once(crate, report.watchers)
+    return report.write(proof)
 
 
 def _render(crate: Crate, stats: CrateStats, places: Sequence[Place]) -> Iterator[str]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from labeling.report.runs import ReportRun
-from pipeline.crate.crate import Crate
+from pipeline.crate.crate import CLIPS, Crate
+from pipeline.crate.dataset import read_once
 from pipeline.crate.shards import part_name
 from pipeline.errors import CrateMismatch
 from pipeline.ids import hash_u64
 from pipeline.parquet import read_table
 
-__all__ = ["Place", "SampledClip", "choose_places", "read_sample"]
+__all__ = ["Place", "PlacesWatcher", "SampledClip", "choose_places", "read_sample"]
 
 _ROWS_AT_ONCE = 4
 """Audio of a row group is read in slices of so many clips."""
@@ -49,22 +51,37 @@ class SampledClip:
     """The clip's row in the label run; empty without one."""
 
 
-def choose_places(crate: Crate, clips: int) -> list[Place]:
-    """Reads the ids of all clips, and keeps `clips` of them in memory."""
-    best = heapq.nsmallest(clips, _places(crate))
-    return sorted(best, key=lambda place: (place.shard, place.row))
+class PlacesWatcher:
+    """Chooses `clips` clips as shards are seen."""
 
+    def __init__(self, clips: int) -> None:
+        self._clips = clips
+        self._best: list[Place] = []
 
-def _places(crate: Crate) -> Iterator[Place]:
-    for shard in crate.shards:
-        with crate.storage.open(crate.clips_part(shard)) as file:
-            table = read_table(file, columns=["clip_id", "track_id"])
+    def columns(self, shard: int) -> dict[str, list[str]]:
+        return {CLIPS: ["clip_id", "track_id"]}
+
+    def see(self, shard: int, tables: Mapping[str, pa.Table]) -> None:
         tracks: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
-        for row, (clip, track) in enumerate(zip(*(c.to_pylist() for c in table.columns), strict=True)):
+        ids = (tables[CLIPS].column(name).to_pylist() for name in ("clip_id", "track_id"))
+        for row, (clip, track) in enumerate(zip(*ids, strict=True)):
             tracks[track].append((hash_u64("sample", clip), row, clip))
-        for found in tracks.values():  # a track lies in one shard
-            for turn, (key, row, clip) in enumerate(sorted(found)):
-                yield Place(turn=turn, key=key, shard=shard, row=row, clip_id=clip)
+        here = [
+            Place(turn=turn, key=key, shard=shard, row=row, clip_id=clip)
+            for found in tracks.values()  # a track lies in one shard
+            for turn, (key, row, clip) in enumerate(sorted(found))
+        ]
+        self._best = heapq.nsmallest(self._clips, self._best + here)
+
+    def places(self) -> list[Place]:
+        """In the order of the crate."""
+        return sorted(self._best, key=lambda place: (place.shard, place.row))
+
+
+def choose_places(crate: Crate, clips: int) -> list[Place]:
+    """Reads the ids of all clips."""
+    read_once(crate, [chosen := PlacesWatcher(clips)])
+    return chosen.places()
 
 
 def read_sample(crate: Crate, places: Sequence[Place], run: ReportRun | None) -> Iterator[SampledClip]:

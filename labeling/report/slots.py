@@ -6,7 +6,7 @@ B clips of a shard, K candidates, K' drawn, U captions that are a candidate some
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,17 +20,26 @@ from labeling.report.hubs import HubComparison, compare_hubs
 from labeling.report.runs import ReportRun, ReportSlot
 from labeling.report.similarity import Similarity, compare, strangers
 from labeling.report.usage import Counter64, Counts, Hubness, Spread, hubness, rank_curve, spread
-from labeling.search.candidates import read_candidates, read_embeddings
+from labeling.search.candidates import captions_in, embeddings_in
 from labeling.search.caption_embeddings import embeddings_name, embeddings_stand, load_embeddings
 from labeling.search.counts import read_counts
-from pipeline.crate.crate import CANDIDATES, Crate
+from pipeline.crate.crate import CANDIDATES, CLIPS, Crate
+from pipeline.crate.dataset import read_once
 from pipeline.crate.shards import part_name
 from pipeline.errors import CrateMismatch, VocabularyProblem
 from pipeline.ids import hash_u64
 from pipeline.storage import Storage
 from vocab.store import BUNDLED, BUNDLED_FOLDER, Kind, Vocabulary, ids_from_hex, ids_to_hex, vocabulary_file
 
-__all__ = ["METHODS", "DrawFigures", "SlotFigures", "UsedCaption", "slot_figures"]
+__all__ = [
+    "METHODS",
+    "DrawFigures",
+    "SlotFigures",
+    "SlotWatcher",
+    "UsedCaption",
+    "sampled_shards",
+    "slot_figures",
+]
 
 METHODS: tuple[Method, ...] = ("top", "uniform", "inverse-frequency")
 _TABLE_ROWS = 10
@@ -85,94 +94,159 @@ class SlotFigures:
     """None in the same cases."""
 
 
-def slot_figures(
-    crate: Crate, run: ReportRun, slot: ReportSlot, *, vocabularies: Mapping[str, str] | None = None
-) -> SlotFigures:
-    """Two passes over the slot's candidates, one over its labels. `vocabularies`: slot -> file, for texts that no
-    label carries and for embeddings that lie beside their vocabulary; the bundled ones are found without."""
-    candidates, clips = _count_candidates(crate, slot)
-    counts = read_counts(crate.storage, slot.chosen)
-    if counts is None or not np.array_equal(counts.counts_U, candidates.counts_U):
-        raise CrateMismatch(
-            f"the counts in {slot.chosen.folder} are not those of its candidates; delete that folder and label again"
-        )
-    rows_U = counts.rows_U
-    used = _count_uses(crate, run, slot, candidates)
-    tables = {name: _extremes(used[name]) for name in METHODS}
-    wanted = np.unique(np.concatenate([ids for pair in tables.values() for ids in pair]))
-    home = _vocabulary_file(slot, (vocabularies or {}).get(slot.name, ""))
-    texts = _texts(crate, run, slot, wanted, home)
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    """Clips of a shard, with the captions they were given."""
 
-    def rows(ids: NDArray[np.uint64]) -> list[UsedCaption]:
-        return [
-            UsedCaption(
-                caption_id=f"{int(one):016x}",
-                text=texts.get(int(one), ""),
-                candidate_in=int(candidates.of(ids[i : i + 1])[0]),
-                uses={name: int(used[name].of(ids[i : i + 1])[0]) for name in METHODS},
-            )
-            for i, one in enumerate(ids)
-        ]
-
-    draws: dict[str, DrawFigures] = {
-        name: DrawFigures(
-            spread=spread(used[name].counts_U, captions=slot.chosen.captions),
-            curve=rank_curve(used[name].counts_U),
-            most=rows(tables[name][0]),
-            least=rows(tables[name][1]),
-        )
-        for name in METHODS
-    }
-    similarity, hubs = None, None
-    matrix_ND = _embeddings(crate, slot, home)
-    sample = None if matrix_ND is None else _sample(crate, run, slot)
-    if matrix_ND is not None and sample is not None:
-        similarity = _similarity(matrix_ND, sample, candidates.ids_U, rows_U)
-        hubs = compare_hubs(sample.clips_BD, matrix_ND, slot.chosen.k)
-    return SlotFigures(
-        name=slot.name,
-        kind=slot.kind,
-        vocabulary=slot.chosen.vocabulary_name,
-        captions=slot.chosen.captions,
-        k=slot.chosen.k,
-        draw=slot.draw,
-        search=slot.chosen.search,
-        debias=slot.chosen.debias,
-        clips=clips,
-        candidates_distinct=len(candidates.ids_U),
-        hubness=hubness(candidates.counts_U, captions=slot.chosen.captions),
-        draws=draws,
-        similarity=similarity,
-        hubs=hubs,
-    )
+    clip_ids: Sequence[str]
+    clips_BD: NDArray[np.float32]
+    caption_BL: NDArray[np.uint64]
 
 
-def _count_candidates(crate: Crate, slot: ReportSlot) -> tuple[Counts, int]:
-    counter, clips = Counter64(), 0
-    for shard in crate.shards:
-        _, caption_BK, _ = read_candidates(crate, slot.chosen, shard)
-        counter.add(caption_BK)
-        clips += len(caption_BK)
-    return counter.counts(), clips
+def sampled_shards(crate: Crate) -> list[int]:
+    """Enough of them for `SIMILARITY_CLIPS`, in an order that has nothing to do with the plan's."""
+    rows = [marker["rows"] if marker else 0 for marker in crate.markers(CLIPS)]
+    chosen, clips = [], 0
+    for shard in sorted(
+        filter(rows.__getitem__, crate.shards), key=lambda s: hash_u64("similarity", crate.base_hash, s)
+    ):
+        if clips >= SIMILARITY_CLIPS:
+            break
+        chosen.append(shard)
+        clips += rows[shard]
+    return chosen
 
 
-def _count_uses(crate: Crate, run: ReportRun, slot: ReportSlot, candidates: Counts) -> dict[str, Counts]:
-    """The run's own draw as its labels have it, the others drawn here from the same candidates and seed."""
-    counters = {name: Counter64() for name in METHODS}
-    for shard in crate.shards:
-        clip_ids, caption_BK, _ = read_candidates(crate, slot.chosen, shard)
-        clip_B = np.array([hash_u64("clip", clip) for clip in clip_ids.to_pylist()], dtype=np.uint64)
+class SlotWatcher:
+    """Gathers the figures of a slot as shards are seen.
+
+    sampled: shards whose clips are compared with their captions, of `sampled_shards`. vocabularies: slot -> file, for
+    texts that no label carries and for embeddings that lie beside their vocabulary; the bundled ones are found without.
+    """
+
+    def __init__(
+        self,
+        crate: Crate,
+        run: ReportRun,
+        slot: ReportSlot,
+        sampled: Sequence[int],
+        *,
+        vocabularies: Mapping[str, str] | None = None,
+    ) -> None:
+        self._crate, self._run, self._slot = crate, run, slot
+        counts = read_counts(crate.storage, slot.chosen)
+        if counts is None:
+            raise self._miscounted()
+        self._counts, self._rows_U = Counts(ids_U=counts.ids_U, counts_U=counts.counts_U), counts.rows_U
+        self._home = _vocabulary_file(slot, (vocabularies or {}).get(slot.name, ""))
+        self._matrix_ND = _embeddings(crate, slot, self._home)
+        self._sample: dict[int, _Sample | None] = dict.fromkeys(sampled if self._matrix_ND is not None else ())
+        self._found, self._clips = Counter64(), 0
+        self._uses = {name: Counter64() for name in METHODS}
+
+    def columns(self, shard: int) -> dict[str, list[str]]:
+        wanted = {
+            self._slot.chosen.folder: ["clip_id", "caption_id"],
+            self._run.folder: [f"{self._slot.name}.list.element.caption_id"],
+        }
+        return wanted | ({CLIPS: ["clip_id", "embedding"]} if shard in self._sample else {})
+
+    def see(self, shard: int, tables: Mapping[str, pa.Table]) -> None:
+        """The run's own draw is taken as its labels have it, the others are drawn here from the same candidates and
+        seed."""
+        slot, run, found = self._slot, self._run, tables[self._slot.chosen.folder]
+        caption_BK = captions_in(found, slot.chosen)
+        labels = tables[run.folder].column(slot.name).combine_chunks()
+        drawn_ids = ids_from_hex(labels.flatten().field("caption_id"))
+        self._found.add(caption_BK)
+        self._clips += len(caption_BK)
+        clip_B = np.array([hash_u64("clip", clip) for clip in found.column("clip_id").to_pylist()], dtype=np.uint64)
         drawn = min(slot.draw, caption_BK.shape[1])
-        counts_BK = candidates.of(caption_BK)
+        counts_BK = self._counts.of(caption_BK)
         for method in METHODS:
             if method == run.method:
-                counters[method].add(_labels(crate, run, slot, shard, "caption_id"))
+                self._uses[method].add(drawn_ids)
                 continue
             columns = draw(
                 seed=run.seed, clip_B=clip_B, caption_BK=caption_BK, counts_BK=counts_BK, drawn=drawn, method=method
             )
-            counters[method].add(np.take_along_axis(caption_BK, columns, axis=1))
-    return {name: counter.counts() for name, counter in counters.items()}
+            self._uses[method].add(np.take_along_axis(caption_BK, columns, axis=1))
+        if shard in self._sample:
+            clips = tables[CLIPS]
+            self._sample[shard] = _Sample(
+                clip_ids=clips.column("clip_id").to_pylist(),
+                clips_BD=embeddings_in(clips, self._crate.embedder.dimension).copy(),
+                caption_BL=drawn_ids.reshape(len(clips), -1),
+            )
+
+    def figures(self) -> SlotFigures:
+        """Of all that was seen."""
+        crate, run, slot = self._crate, self._run, self._slot
+        candidates = self._found.counts()
+        if not np.array_equal(self._counts.counts_U, candidates.counts_U):
+            raise self._miscounted()
+        used = {name: counter.counts() for name, counter in self._uses.items()}
+        tables = {name: _extremes(used[name]) for name in METHODS}
+        wanted = np.unique(np.concatenate([ids for pair in tables.values() for ids in pair]))
+        texts = _texts(crate, run, slot, wanted, self._home)
+
+        def rows(ids: NDArray[np.uint64]) -> list[UsedCaption]:
+            return [
+                UsedCaption(
+                    caption_id=f"{int(one):016x}",
+                    text=texts.get(int(one), ""),
+                    candidate_in=int(candidates.of(ids[i : i + 1])[0]),
+                    uses={name: int(used[name].of(ids[i : i + 1])[0]) for name in METHODS},
+                )
+                for i, one in enumerate(ids)
+            ]
+
+        draws: dict[str, DrawFigures] = {
+            name: DrawFigures(
+                spread=spread(used[name].counts_U, captions=slot.chosen.captions),
+                curve=rank_curve(used[name].counts_U),
+                most=rows(tables[name][0]),
+                least=rows(tables[name][1]),
+            )
+            for name in METHODS
+        }
+        similarity, hubs = None, None
+        sample = [found for found in self._sample.values() if found is not None]
+        if self._matrix_ND is not None and sample:
+            clips_BD = np.concatenate([found.clips_BD for found in sample])
+            similarity = _similarity(self._matrix_ND, sample, clips_BD, candidates.ids_U, self._rows_U)
+            hubs = compare_hubs(clips_BD, self._matrix_ND, slot.chosen.k)
+        return SlotFigures(
+            name=slot.name,
+            kind=slot.kind,
+            vocabulary=slot.chosen.vocabulary_name,
+            captions=slot.chosen.captions,
+            k=slot.chosen.k,
+            draw=slot.draw,
+            search=slot.chosen.search,
+            debias=slot.chosen.debias,
+            clips=self._clips,
+            candidates_distinct=len(candidates.ids_U),
+            hubness=hubness(candidates.counts_U, captions=slot.chosen.captions),
+            draws=draws,
+            similarity=similarity,
+            hubs=hubs,
+        )
+
+    def _miscounted(self) -> CrateMismatch:
+        return CrateMismatch(
+            f"the counts in {self._slot.chosen.folder} are not those of its candidates; delete that folder and label "
+            "again"
+        )
+
+
+def slot_figures(
+    crate: Crate, run: ReportRun, slot: ReportSlot, *, vocabularies: Mapping[str, str] | None = None
+) -> SlotFigures:
+    """Of one slot alone; reads the crate. For the arguments see `SlotWatcher`."""
+    watcher = SlotWatcher(crate, run, slot, sampled_shards(crate), vocabularies=vocabularies)
+    read_once(crate, [watcher])
+    return watcher.figures()
 
 
 def _label_column(crate: Crate, run: ReportRun, slot: ReportSlot, shard: int, fields: Sequence[str]) -> pa.StructArray:
@@ -182,10 +256,6 @@ def _label_column(crate: Crate, run: ReportRun, slot: ReportSlot, shard: int, fi
             columns=[f"{slot.name}.list.element.{name}" for name in fields], use_threads=False
         )
     return table.column(0).combine_chunks().flatten()
-
-
-def _labels(crate: Crate, run: ReportRun, slot: ReportSlot, shard: int, field: str) -> NDArray[np.uint64]:
-    return ids_from_hex(_label_column(crate, run, slot, shard, [field]).field(field))
 
 
 def _extremes(counts: Counts) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -229,15 +299,6 @@ def _texts(crate: Crate, run: ReportRun, slot: ReportSlot, wanted: NDArray[np.ui
     return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Sample:
-    """Clips of some shards, with the captions they were given."""
-
-    clip_ids: Sequence[str]
-    clips_BD: NDArray[np.float32]
-    caption_BL: NDArray[np.uint64]
-
-
 def _embeddings(crate: Crate, slot: ReportSlot, home: str) -> NDArray[np.float32] | None:
     """The vocabulary's, (N, D), wherever they lie; None if nowhere."""
     name = embeddings_name(slot.chosen.vocabulary_hash, crate.embedder)
@@ -247,32 +308,15 @@ def _embeddings(crate: Crate, slot: ReportSlot, home: str) -> NDArray[np.float32
     return load_embeddings(storage, name, crate.embedder) if storage else None
 
 
-def _sample(crate: Crate, run: ReportRun, slot: ReportSlot) -> _Sample | None:
-    clip_ids: list[str] = []
-    clips: list[NDArray[np.float32]] = []
-    captions: list[NDArray[np.uint64]] = []
-    for shard in _sampled_shards(crate):
-        if len(clip_ids) >= SIMILARITY_CLIPS:
-            break
-        names, embedding_BD = read_embeddings(crate, shard)
-        if len(embedding_BD):
-            clip_ids += names.to_pylist()
-            clips.append(embedding_BD)
-            captions.append(_labels(crate, run, slot, shard, "caption_id").reshape(len(embedding_BD), -1))
-    if not clip_ids:
-        return None
-    return _Sample(clip_ids=clip_ids, clips_BD=np.concatenate(clips), caption_BL=np.concatenate(captions))
-
-
 def _similarity(
-    matrix_ND: NDArray[np.float32], sample: _Sample, ids_U: NDArray[np.uint64], rows_U: NDArray[np.int64]
+    matrix_ND: NDArray[np.float32],
+    sample: Sequence[_Sample],
+    clips_BD: NDArray[np.float32],
+    ids_U: NDArray[np.uint64],
+    rows_U: NDArray[np.int64],
 ) -> Similarity | None:
-    rows_BL = rows_U[np.searchsorted(ids_U, sample.caption_BL)]
-    tracks = [clip.rpartition("-")[0] for clip in sample.clip_ids]
+    rows_BL = rows_U[np.searchsorted(ids_U, np.concatenate([found.caption_BL for found in sample]))]
+    clip_ids = [clip for found in sample for clip in found.clip_ids]
+    tracks = [clip.rpartition("-")[0] for clip in clip_ids]
     vectors_BLD = np.asarray(matrix_ND[rows_BL.ravel()]).reshape(*rows_BL.shape, -1)
-    return compare(sample.clips_BD, vectors_BLD, strangers(sample.clip_ids, tracks))
-
-
-def _sampled_shards(crate: Crate) -> Iterable[int]:
-    """All of them, in an order that has nothing to do with the plan's."""
-    return sorted(crate.shards, key=lambda shard: hash_u64("similarity", crate.base_hash, shard))
+    return compare(clips_BD, vectors_BLD, strangers(clip_ids, tracks))

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from labeling.report.runs import ReportRun
-from labeling.report.slots import SlotFigures, slot_figures
-from labeling.report.totals import Totals, count_totals, reasons_by_name
+from labeling.report.slots import SlotFigures, SlotWatcher, sampled_shards
+from labeling.report.totals import Totals, TotalsWatcher, reasons_by_name
 from pipeline.crate.crate import Crate
+from pipeline.crate.dataset import Watcher
 from pipeline.crate.verify import Proof
 
-__all__ = ["CrateStats", "gather_stats"]
+__all__ = ["CrateStats", "StatsWatcher"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +35,22 @@ class CrateStats:
         return {"totals": totals, "labels": run, "slots": {slot.name: asdict(slot) for slot in self.slots}}
 
 
-def gather_stats(
-    crate: Crate,
-    run: ReportRun | None,
-    *,
-    proof: Proof | None = None,
-    vocabularies: Mapping[str, str] | None = None,
-) -> CrateStats:
-    """Stream over the shards; memory grows with the captions in use, not with the clips."""
-    slots = [slot_figures(crate, run, slot, vocabularies=vocabularies) for slot in run.slots] if run else []
-    return CrateStats(totals=count_totals(crate, proof), run=run, slots=tuple(slots))
+class StatsWatcher:
+    """Gathers them as shards are seen; memory grows with the captions in use and 16 bytes a clip."""
+
+    def __init__(self, crate: Crate, run: ReportRun | None, *, vocabularies: Mapping[str, str] | None = None) -> None:
+        self._run, self._totals = run, TotalsWatcher(crate)
+        self._slots: list[SlotWatcher] = []
+        if run is not None:
+            sampled = sampled_shards(crate)
+            self._slots = [SlotWatcher(crate, run, s, sampled, vocabularies=vocabularies) for s in run.slots]
+
+    @property
+    def watchers(self) -> list[Watcher]:
+        """Who has to see the crate."""
+        return [self._totals, *self._slots]
+
+    def stats(self, proof: Proof | None = None) -> CrateStats:
+        """proof: of a verification that has just been made."""
+        slots = tuple(slot.figures() for slot in self._slots)
+        return CrateStats(totals=self._totals.totals(proof), run=self._run, slots=slots)

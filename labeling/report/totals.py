@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from pipeline.crate.crate import CLIPS, Crate
+from pipeline.crate.crate import CLIPS, REJECTS, Crate
 from pipeline.crate.left_out import read_row_rejects
+from pipeline.crate.schema import rejects_schema
 from pipeline.crate.verify import Proof
-from pipeline.parquet import read_table
 
-__all__ = ["LISTED_REJECTS", "LeftOutRow", "Reason", "Totals", "count_totals", "reasons_by_name"]
+__all__ = ["LISTED_REJECTS", "LeftOutRow", "Reason", "Totals", "TotalsWatcher", "reasons_by_name"]
 
 _EXAMPLES = 3
 LISTED_REJECTS = 200
@@ -79,40 +82,49 @@ class Totals:
         return self.planned == self.written + self.rejected and not self.lost and not self.faults
 
 
-def count_totals(crate: Crate, proof: Proof | None = None) -> Totals:
-    """Read the crate once, a few columns a shard. `proof`: of a verification that has just been made."""
-    totals = Totals(planned=crate.tracks)
-    reasons: dict[tuple[str, str, str], Reason] = {}
-    seconds, contents, music = 0.0, [], [np.zeros(0, np.float32)]
-    for row in read_row_rejects(crate.storage):
-        _add(row, totals, reasons)
-    for index, marker in enumerate(crate.markers(CLIPS)):
-        with crate.storage.open(crate.clips_part(index)) as file:
-            clips = read_table(file, columns=["track_id", "duration_s", "source_sha256", "music_score"])
-        with crate.storage.open(crate.rejects_part(index)) as file:
-            rejects = read_table(file).to_pylist()
+class TotalsWatcher:
+    """Counts as shards are seen, a few columns of each."""
+
+    def __init__(self, crate: Crate) -> None:
+        self._crate, self._seconds = crate, 0.0
+        self._totals = Totals(planned=crate.tracks)
+        self._reasons: dict[tuple[str, str, str], Reason] = {}
+        self._contents: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
+        self._music: list[NDArray[np.float32]] = [np.zeros(0, np.float32)]
+        for row in read_row_rejects(crate.storage):
+            _add(row, self._totals, self._reasons)
+
+    def columns(self, shard: int) -> dict[str, list[str]]:
+        return {CLIPS: ["track_id", "duration_s", "source_sha256", "music_score"], REJECTS: rejects_schema().names}
+
+    def see(self, shard: int, tables: Mapping[str, pa.Table]) -> None:
+        totals, clips, rejects = self._totals, tables[CLIPS], tables[REJECTS].to_pylist()
         content_of = dict(zip(*(clips.column(name).to_pylist() for name in ("track_id", "source_sha256")), strict=True))
         written = set(content_of)
-        contents.append(np.array([int(sha[:16], 16) for sha in content_of.values()], dtype=np.uint64))
+        self._contents.append(np.array([int(sha[:16], 16) for sha in content_of.values()], dtype=np.uint64))
         totals.written += len(written)
         totals.rejected += len({row["track_id"] for row in rejects} - written)
         totals.clips += len(clips)
-        music.append(clips.column("music_score").drop_null().to_numpy())
-        seconds += pc.sum(clips.column("duration_s")).as_py() or 0.0
+        self._music.append(clips.column("music_score").drop_null().to_numpy())
+        self._seconds += pc.sum(clips.column("duration_s")).as_py() or 0.0
         for row in rejects:
-            _add(row, totals, reasons)
-        totals.bytes += sum(wrote["bytes"] for wrote in marker["files"].values()) if marker else 0
-    every = np.concatenate(contents) if contents else np.zeros(0, np.uint64)
-    totals.same_content = len(every) - len(np.unique(every))
-    if len(scores := np.concatenate(music)):
-        shares = {"lowest": 0.0, "5 %": 0.05, "50 %": 0.5, "95 %": 0.95, "highest": 1.0}
-        totals.music = {name: round(float(np.quantile(scores, share)), 3) for name, share in shares.items()}
-    totals.hours = round(seconds / 3600, 6)
-    totals.lost = totals.planned - totals.written - totals.rejected
-    totals.reasons = sorted(reasons.values(), key=lambda r: (-r.count, r.level, r.stage, r.reason))
-    if proof is not None:
-        totals.verified, totals.faults = True, list(proof.faults)
-    return totals
+            _add(row, totals, self._reasons)
+
+    def totals(self, proof: Proof | None = None) -> Totals:
+        """Of all that was seen. `proof`: of a verification that has just been made."""
+        totals, contents = self._totals, np.concatenate(self._contents)
+        totals.same_content = len(contents) - len(np.unique(contents))
+        if len(scores := np.concatenate(self._music)):
+            shares = {"lowest": 0.0, "5 %": 0.05, "50 %": 0.5, "95 %": 0.95, "highest": 1.0}
+            totals.music = {name: round(float(np.quantile(scores, share)), 3) for name, share in shares.items()}
+        totals.hours = round(self._seconds / 3600, 6)
+        totals.lost = totals.planned - totals.written - totals.rejected
+        totals.reasons = sorted(self._reasons.values(), key=lambda r: (-r.count, r.level, r.stage, r.reason))
+        markers = filter(None, self._crate.markers(CLIPS))
+        totals.bytes = sum(wrote["bytes"] for marker in markers for wrote in marker["files"].values())
+        if proof is not None:
+            totals.verified, totals.faults = True, list(proof.faults)
+        return totals
 
 
 def _add(row: dict[str, Any], totals: Totals, reasons: dict[tuple[str, str, str], Reason]) -> None:

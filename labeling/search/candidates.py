@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,8 @@ from pipeline.threads import in_order
 
 __all__ = [
     "CandidateSet",
+    "captions_in",
+    "embeddings_in",
     "find_candidates",
     "mean_embedding",
     "read_candidates",
@@ -89,9 +92,14 @@ def read_embeddings(crate: Crate, shard: int) -> tuple[pa.ChunkedArray, NDArray[
     """The clip ids of a shard and their (B, D) embeddings; nothing else is read, nothing is decoded."""
     with crate.storage.open(crate.clips_part(shard)) as file:
         table = read_table(file, columns=["clip_id", "embedding"])
+    return table.column("clip_id"), embeddings_in(table, crate.embedder.dimension)
+
+
+def embeddings_in(table: pa.Table, dimension: int) -> NDArray[np.float32]:
+    """(B, D) of a shard's table of clips."""
     flat = table.column("embedding").combine_chunks()
     values = flat.values.to_numpy(zero_copy_only=False) if len(flat) else np.zeros(0, dtype=np.float32)
-    return table.column("clip_id"), values.reshape(len(table), crate.embedder.dimension)
+    return values.reshape(len(table), dimension)
 
 
 def find_candidates(
@@ -173,7 +181,14 @@ def read_candidates(
     """Clip ids, (B, K) caption ids and (B, K) scores of a shard."""
     with crate.storage.open(part_name(*crate.at(chosen.folder, shard))) as file:
         table = read_table(file)
-    k = min(chosen.k, chosen.captions)
-    captions = table.column("caption_id").combine_chunks().values.to_numpy(zero_copy_only=False)
-    scores = table.column("score").combine_chunks().values.to_numpy(zero_copy_only=False)
-    return table.column("clip_id"), captions.reshape(-1, k), scores.reshape(-1, k)
+    return table.column("clip_id"), captions_in(table, chosen), _values_BK(table, "score", chosen)
+
+
+def captions_in(table: pa.Table, chosen: CandidateSet) -> NDArray[np.uint64]:
+    """(B, K) caption ids of a shard's table of candidates."""
+    return _values_BK(table, "caption_id", chosen)
+
+
+def _values_BK(table: pa.Table, column: str, chosen: CandidateSet) -> NDArray[Any]:
+    values: NDArray[Any] = table.column(column).combine_chunks().values.to_numpy(zero_copy_only=False)
+    return values.reshape(-1, min(chosen.k, chosen.captions))

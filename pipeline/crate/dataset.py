@@ -1,12 +1,13 @@
-"""Reading a crate back: clips joined with their labels, by id and checked."""
+"""Reading a crate back: clips joined with their labels, by id and checked; or each file once, for all who want it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -14,8 +15,13 @@ from pipeline.audio.flac import decode_flac
 from pipeline.crate.crate import LABELS, Crate, label_runs
 from pipeline.crate.shards import part_name
 from pipeline.errors import BadInput, CrateMismatch
+from pipeline.parquet import read_table
+from pipeline.threads import in_order
 
-__all__ = ["ClipRow", "iterate_clips", "shard_rows", "the_label_run"]
+__all__ = ["ClipRow", "Watcher", "iterate_clips", "read_once", "shard_rows", "the_label_run", "wanted_columns"]
+
+_AT_ONCE = 8
+"""Shards that are read at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,3 +95,39 @@ def _matching(crate: Crate, clip_id: str, labels: str, found: Iterator[dict[str,
 
 def _remedy(crate: Crate) -> str:
     return f"see what is wrong: cratedig verify {crate.storage.url}"
+
+
+class Watcher(Protocol):
+    """Who wants to see the rows of every shard. All who do look together, so that each file is read once."""
+
+    def columns(self, shard: int) -> Mapping[str, Sequence[str]]:
+        """What is wanted of a shard: folder (clips, rejects, of a label run, of a set of candidates) -> columns."""
+        ...
+
+    def see(self, shard: int, tables: Mapping[str, pa.Table]) -> None:
+        """Shards come in their order. Tables by folder; they may hold columns that others asked for."""
+        ...
+
+
+def wanted_columns(watchers: Sequence[Watcher], shard: int) -> dict[str, list[str]]:
+    """What they want of a shard together."""
+    wanted: dict[str, dict[str, None]] = {}
+    for watcher in watchers:
+        for folder, columns in watcher.columns(shard).items():
+            wanted.setdefault(folder, {}).update(dict.fromkeys(columns))
+    return {folder: list(columns) for folder, columns in wanted.items()}
+
+
+def read_once(crate: Crate, watchers: Sequence[Watcher]) -> None:
+    """Show a finished crate to watchers. What is in the files is not proved; `verify_crate` does both."""
+
+    def look(shard: int) -> dict[str, pa.Table]:
+        tables = {}
+        for folder, columns in wanted_columns(watchers, shard).items():
+            with crate.storage.open(part_name(*crate.at(folder, shard))) as file:
+                tables[folder] = read_table(file, columns)
+        return tables
+
+    for shard, tables in zip(crate.shards, in_order(look, crate.shards, at_once=_AT_ONCE), strict=True):
+        for watcher in watchers:
+            watcher.see(shard, tables)

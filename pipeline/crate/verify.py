@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.crate.crate import CANDIDATES, CLIPS, LABELS, RUN_FILE, SET_FILE, Crate, label_runs
+from pipeline.crate.crate import CANDIDATES, CLIPS, LABELS, REJECTS, RUN_FILE, SET_FILE, Crate, label_runs
+from pipeline.crate.dataset import Watcher, wanted_columns
 from pipeline.crate.ledger import LEDGER, ledger_holds
 from pipeline.crate.left_out import ROW_REJECTS, read_row_rejects, row_counts
 from pipeline.crate.manifest import MANIFEST_FILE, hash_of_content
@@ -79,13 +80,16 @@ class Proof:
         return lines + self.notes + [f"FAULT: {fault}" for fault in self.faults]
 
 
-def verify_crate(crate: Crate, *, on_shard: Callable[[int], None] = lambda _: None) -> Proof:
-    """Re-hash every shard and compare rows with the plan; reads everything once, writes nothing."""
+def verify_crate(crate: Crate, watchers: Sequence[Watcher] = ()) -> Proof:
+    """Re-hash every shard and compare rows with the plan; reads everything once, writes nothing.
+
+    watchers: they see what is read, but of a shard with a fault.
+    """
     proof = Proof(planned=0)
     removed = _removals(crate, proof)
     made = _made_of_clips(crate, proof)
     seen = set[str]()
-    looks = _looks(crate, made)
+    looks = _looks(crate, made, watchers)
     for number, pour in enumerate(crate.pours):
         digest = PlanDigest(pour.shards)
         for _ in range(pour.shards):
@@ -107,7 +111,9 @@ def verify_crate(crate: Crate, *, on_shard: Callable[[int], None] = lambda _: No
                     _take(proof, part)
                     if part.tables is not None:
                         _check_rows(crate, folder, look.index, part.tables[0], ids, proof)
-            on_shard(look.index)
+            if (tables := look.tables) is not None:
+                for watcher in watchers:
+                    watcher.see(look.index, tables)
         if digest.hex() != pour.hash:
             proof.faults.append(f"{pour_file(number)} is not the plan that this crate was made by (its hash differs)")
         elif crate.storage.sha256(pour_file(number)) != pour.sha256:
@@ -130,8 +136,16 @@ class _Look:
     clips: CheckedFiles
     made: Mapping[str, CheckedFiles]
 
+    @property
+    def tables(self) -> dict[str, pa.Table] | None:
+        """By folder; None where a fault hides one."""
+        if self.clips.tables is None or any(part.tables is None for part in self.made.values()):
+            return None
+        made = {folder: part.tables[0] for folder, part in self.made.items() if part.tables}
+        return made | dict(zip((CLIPS, REJECTS), self.clips.tables, strict=True))
 
-def _looks(crate: Crate, made: Mapping[str, tuple[str, int]]) -> Iterator[_Look]:
+
+def _looks(crate: Crate, made: Mapping[str, tuple[str, int]], watchers: Sequence[Watcher]) -> Iterator[_Look]:
     """Every shard in order. A few are read and hashed at once, since that waits for disks, networks and SHA-256."""
     markers = {folder: crate.markers(folder, copies=False) for folder in (CLIPS, *made)}
 
@@ -143,11 +157,16 @@ def _looks(crate: Crate, made: Mapping[str, tuple[str, int]]) -> Iterator[_Look]
 
     def look(job: tuple[int, ShardPlan, dict[str, Mapping[str, Any] | None]]) -> _Look:
         index, plan, found = job
-        names = [(crate.clips_part(index), _CLIP_COLUMNS), (crate.rejects_part(index), _REJECT_COLUMNS)]
+        wanted = wanted_columns(watchers, index)
+
+        def part(folder: str, columns: Sequence[str]) -> tuple[str, list[str]]:
+            return part_name(*crate.at(folder, index)), list(dict.fromkeys([*columns, *wanted.get(folder, ())]))
+
+        names = [part(CLIPS, _CLIP_COLUMNS), part(REJECTS, _REJECT_COLUMNS)]
         clips = check_files(crate.storage, names, found.pop(CLIPS), crate.shard_hash(index))
         parts = {}
         for folder, marker in found.items():
-            names, maker = [(part_name(*crate.at(folder, index)), ["clip_id"])], made[folder][0]
+            names, maker = [part(folder, ["clip_id"])], made[folder][0]
             parts[folder] = check_files(crate.storage, names, marker, crate.made_hash(maker, index))
         return _Look(index=index, plan=plan, clips=clips, made=parts)
 
@@ -275,7 +294,10 @@ def _check_list_rows(crate: Crate, proof: Proof) -> None:
 def _check_clips(crate: Crate, index: int, planned: list[str], part: CheckedFiles, proof: Proof) -> list[str]:
     assert part.tables is not None, "looked at before"
     marker = part.marker
-    clips, rejects = (table.to_pylist() for table in part.tables)
+    clips, rejects = (
+        table.select(columns).to_pylist()
+        for table, columns in zip(part.tables, (_CLIP_COLUMNS, _REJECT_COLUMNS), strict=True)
+    )
     with_clips = {row["track_id"] for row in clips}
     left_out = {row["track_id"] for row in rejects}
     for track in sorted((with_clips | left_out).difference(planned)):
@@ -317,7 +339,7 @@ def _check_sequence(clips: Iterable[dict[str, object]], rejects: Iterable[dict[s
 
 def _check_rows(crate: Crate, folder: str, index: int, table: pa.Table, clip_ids: list[str], proof: Proof) -> None:
     """The shard of a label run, or of a set of candidates, has the clips' rows in their order."""
-    found = table.column(0).to_pylist()
+    found = table.column("clip_id").to_pylist()
     if found != clip_ids:
         proof.faults.append(
             f"{folder} shard {index} does not have the clips of {crate.clips_part(index)} in their order"

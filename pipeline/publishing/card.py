@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
 
 from pipeline.crate.crate import CLIPS, LABELS, Crate, label_runs, read_run
-from pipeline.crate.dataset import iterate_clips
+from pipeline.crate.dataset import read_once
 from pipeline.crate.manifest import shard_counts
 from pipeline.crate.schema import audio_columns
 from pipeline.publishing.attribution import ATTRIBUTION, attribution
@@ -16,12 +19,37 @@ from pipeline.publishing.datasheet import DATASHEET, datasheet, with_contact
 from pipeline.publishing.hub import hub_fields, licence_class, licence_rows
 from pipeline.publishing.published import read_published
 
-__all__ = ["write_card"]
+__all__ = ["Sources", "write_card"]
+
+_IN_MEMORY = 16 << 20
 
 
-def write_card(crate: Crate) -> None:
+class Sources:
+    """A watcher of what clips say of their tracks: lines of ATTRIBUTION.csv, and clips by licence."""
+
+    _COLUMNS = ("track_id", "title", "artist", "album", "licence", "source_key")
+
+    def __init__(self) -> None:
+        self.licences: Counter[str] = Counter()
+        self.lines = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # for as long as this is
+        self.lines.writelines(attribution(()))
+
+    def columns(self, shard: int) -> dict[str, Sequence[str]]:
+        return {CLIPS: self._COLUMNS}
+
+    def see(self, shard: int, tables: Mapping[str, pa.Table]) -> None:
+        """All clips of a track lie in one shard."""
+        rows = tables[CLIPS].select(list(self._COLUMNS)).to_pylist()
+        self.licences.update(licence_class(row["licence"] or "") for row in rows)
+        _, *lines = attribution(row | {"source": row["source_key"]} for row in rows)
+        self.lines.writelines(lines)
+
+
+def write_card(crate: Crate, sources: Sources | None = None) -> None:
     """README.md: what is in the crate, what made it, how to read it; nothing about where or when. With it
     ATTRIBUTION.csv, croissant.json, and DATASHEET.md unless there is one: that is for people to fill in.
+
+    sources: a watcher that has seen the crate; without it the crate is read.
     """
     runs, published = label_runs(crate), read_published(crate.storage)
     contact = published.get("contact", "")
@@ -30,10 +58,12 @@ def write_card(crate: Crate) -> None:
     levels = ("row:", "track:", "clip:")
     rejects = [f"| {name} | {count} |" for name, count in sorted(counts.items()) if name.startswith(levels)]
     audio = ", ".join(f"`{name}` ({rate / 1000:g} kHz)" for name, rate in audio_columns(crate.config).items())
-    licences: Counter[str] = Counter()
+    if sources is None:
+        read_once(crate, [sources := Sources()])
+    licences = sources.licences
     with crate.storage.write(ATTRIBUTION) as file:
-        for line in attribution(_sources(crate, licences)):
-            file.write(line)
+        sources.lines.seek(0)
+        shutil.copyfileobj(sources.lines, file, 1 << 20)
     lines = [
         "---",
         *hub_fields(counts["clips"], licences),
@@ -101,13 +131,6 @@ def write_card(crate: Crate) -> None:
     if (told := with_contact(sheet or datasheet(), contact)) != sheet:
         crate.storage.write_bytes(DATASHEET, told.encode())
     crate.storage.write_bytes("README.md", "\n".join(lines).encode())
-
-
-def _sources(crate: Crate, licences: Counter[str]) -> Iterator[dict[str, Any]]:
-    """What each clip says of its track; counts licences as it goes."""
-    for row in iterate_clips(crate, columns=("track_id", "title", "artist", "album", "licence", "source_key")):
-        licences[licence_class(row.clip["licence"] or "")] += 1
-        yield row.clip | {"source": row.clip["source_key"]}
 
 
 def _dataset_info(crate: Crate, clips: int) -> list[str]:
