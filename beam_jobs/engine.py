@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import posixpath
 import re
 import shlex
 import sys
@@ -193,20 +194,19 @@ def _clear(job: ShardJob) -> None:
         for name in storage.list(where, ".json"):
             if (found := re.fullmatch(r"(?:shard|failed)-(\d+)\.json", name)) and int(found[1]) in mine:
                 storage.remove(f"{where}/{name}")
-        return
-    storage.remove(progress_folder(job.folder))
-    forget_beats(storage, job.folder)
-    if storage.is_object_store:
-        return
-    for folder in {job.at(shard)[0] for shard in range(job.shard_count)}:
-        storage.sweep(folder)
-    if not storage.list(".progress"):
-        storage.remove(".progress")
+        storage.remove_empty(where)
+    else:
+        storage.remove(progress_folder(job.folder))
+        forget_beats(storage, job.folder)
+        if not storage.is_object_store:
+            for folder in {job.at(shard)[0] for shard in range(job.shard_count)}:
+                storage.sweep(folder)
+    storage.remove_empty(posixpath.dirname(progress_folder(job.folder)))
 
 
 def run_pipeline(build: Build, name: str, engine: Engine) -> None:
-    """A pipeline that is no shard job: on this machine in this process, or on the engine's runner."""
-    if not engine.on_beam or engine._submitters.runner.name == "DirectRunner":
+    """A pipeline that is no shard job, on the engine's runner."""
+    if engine._submitters.runner.name == "DirectRunner":  # in this process
         pipeline = Runner(name=LOCAL).pipeline(name)
         build(pipeline)
         pipeline.run()

@@ -1,5 +1,5 @@
-"""Which file system a path or URL belongs to, what is said where its driver is missing, and writes of an object on
-condition."""
+"""Which file system a path or URL belongs to, what is said where its driver is missing, reads and writes of
+objects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from urllib.parse import quote
 import fsspec
 from fsspec.asyn import sync
 
-from pipeline.errors import BadInput, CratedigError
+from pipeline.errors import BadInput, CratedigError, RunFailed
 from pipeline.installation import install_command
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "is_url",
     "store_errors",
     "tagged_objects",
+    "write_errors",
 ]
 
 
@@ -204,6 +205,25 @@ def store_errors(path: str) -> Iterator[None]:
         if isinstance(error, (TypeError, AttributeError, KeyError, AssertionError)):  # ours
             raise
         raise OSError(errno.EIO, f"{type(error).__name__}: {_line(error)}", path) from error
+
+
+@contextlib.contextmanager
+def write_errors(path: str) -> Iterator[None]:
+    """Turn what an operating system says of a write into an error with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunFailed(
+                f"no space left for {path}; what is finished is safe: free some space and run the same command again"
+            ) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            raise BadInput(
+                f"{path} cannot be written: a part of that path is a file; give another output folder"
+            ) from error
+        raise BadInput(
+            f"{path} cannot be written ({error.strerror or error}); give an output folder that you may write to"
+        ) from error
 
 
 class Ranges(io.RawIOBase):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
@@ -18,9 +17,17 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
-from pipeline.errors import BadInput, RunFailed
+from pipeline.errors import BadInput
 from pipeline.locks import LEASE, FileRecord, ObjectRecord, Record, hold_file, hold_record, refuse_held
-from pipeline.remote import Ranges, file_system, is_local, is_object_store, store_errors, tagged_objects
+from pipeline.remote import (
+    Ranges,
+    file_system,
+    is_local,
+    is_object_store,
+    store_errors,
+    tagged_objects,
+    write_errors,
+)
 
 __all__ = ["HashingFile", "Listed", "Storage"]
 
@@ -53,7 +60,7 @@ class HashingFile:
         view = memoryview(data)
         self._sha256.update(view)
         self.size += view.nbytes
-        with _explaining(self._path):
+        with write_errors(self._path):
             self._raw.write(view)
         return view.nbytes
 
@@ -188,8 +195,14 @@ class Storage:
 
     def remove(self, name: str) -> None:
         path = self.path(name)
-        with _explaining(path), contextlib.suppress(FileNotFoundError, NotADirectoryError), store_errors(path):
+        with write_errors(path), contextlib.suppress(FileNotFoundError, NotADirectoryError), store_errors(path):
             self.fs.rm(path, recursive=True)
+
+    def remove_empty(self, folder: str) -> None:
+        """A folder, unless something is in it; on an object store there are none."""
+        if not self.is_object_store:
+            with contextlib.suppress(OSError, NotImplementedError):
+                self.fs.rmdir(self.path(folder))
 
     def remove_files(self, names: Sequence[str]) -> None:
         """Files that may be gone already: a request for a thousand where they are objects."""
@@ -202,7 +215,7 @@ class Storage:
 
     def rename(self, old: str, new: str) -> None:
         """`new` is replaced where it exists; at once where the storage is local."""
-        with _explaining(self.path(new)):
+        with write_errors(self.path(new)):
             if self.is_local:
                 os.replace(self.path(old), self.path(new))
             else:
@@ -216,24 +229,20 @@ class Storage:
         """
         final = self.path(name)
         if self.is_object_store:
-            with tempfile.NamedTemporaryFile(prefix="cratedig-") as raw:
-                file = HashingFile(raw, raw.name)
+            with tempfile.NamedTemporaryFile(prefix="cratedig-") as whole:
+                file = HashingFile(whole, whole.name)
                 yield file
-                with _explaining(raw.name):
-                    raw.flush()
-                self._put(final, raw.name)
+                with write_errors(whole.name):
+                    whole.flush()
+                self._put(final, whole.name)
             return
         temporary = posixpath.join(posixpath.dirname(final), f".tmp-{uuid.uuid4().hex}")
-        with _explaining(final):
-            try:
-                raw = self.fs.open(temporary, "wb")
-            except FileNotFoundError:
-                self.fs.makedirs(posixpath.dirname(final), exist_ok=True)
-                raw = self.fs.open(temporary, "wb")
+        with write_errors(final):
+            raw = self._begin(temporary)
         try:
             file = HashingFile(raw, final)
             yield file
-            with _explaining(final):
+            with write_errors(final):
                 raw.flush()
                 if self.is_local and durable:
                     os.fsync(raw.fileno())
@@ -249,9 +258,18 @@ class Storage:
                 self.fs.rm(temporary)
             raise
 
+    def _begin(self, path: str) -> IO[bytes]:
+        """A new file; its folder is made where it is not there, again where somebody has removed it, empty, since."""
+        for _ in range(10):
+            try:
+                return cast(IO[bytes], self.fs.open(path, "wb"))
+            except FileNotFoundError:
+                self.fs.makedirs(posixpath.dirname(path), exist_ok=True)
+        return cast(IO[bytes], self.fs.open(path, "wb"))
+
     def _put(self, path: str, content: str | bytes) -> None:
         """An object at once: the file of that name, or these bytes."""
-        with _explaining(path), store_errors(path):
+        with write_errors(path), store_errors(path):
             if isinstance(content, str):
                 self.fs.put_file(content, path)
             else:
@@ -282,7 +300,7 @@ class Storage:
             yield
             return
         with contextlib.ExitStack() as held:
-            with _explaining(self.path(".lock")):
+            with write_errors(self.path(".lock")):
                 self._hold(held, part)
             before = _held.set(_held.get() | {self.url})
             try:
@@ -327,22 +345,3 @@ class Storage:
         for name in stale:
             self.remove(posixpath.join(folder, name))
         return len(stale)
-
-
-@contextlib.contextmanager
-def _explaining(path: str) -> Iterator[None]:
-    """Turn what an operating system says of a write into an error with a remedy."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunFailed(
-                f"no space left for {path}; what is finished is safe: free some space and run the same command again"
-            ) from error
-        if error.errno in (errno.ENOTDIR, errno.EEXIST):
-            raise BadInput(
-                f"{path} cannot be written: a part of that path is a file; give another output folder"
-            ) from error
-        raise BadInput(
-            f"{path} cannot be written ({error.strerror or error}); give an output folder that you may write to"
-        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -187,3 +188,39 @@ print(storage.list("a"))
     assert len(said) == 2
     assert all("cannot be written (Read-only file system)" in line for line in said)
     assert stands == "['first.bin']"
+
+
+def test_an_object_is_read_in_few_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a small one by the first; of a large one the end by the first, then a megabyte at least; the bytes are
+    those that lie there, however they are asked for."""
+    monkeypatch.setattr("pipeline.storage._TAIL", 1000)
+    monkeypatch.setattr("pipeline.remote._AT_LEAST", 500)
+    storage, dice = Storage("memory://few-requests"), random.Random(0)
+    data = dice.randbytes(5000)
+    storage.write_bytes("large", data)
+    storage.write_bytes("small", data[:900])
+    asked: list[tuple[int | None, int | None]] = []
+    cat_file = storage.fs.cat_file
+
+    def counting(path: str, start: int | None = None, end: int | None = None) -> bytes:
+        asked.append((start, end))
+        return bytes(cat_file(path, start=start, end=end))
+
+    monkeypatch.setattr(storage.fs, "cat_file", counting, raising=False)
+    with storage.open("small") as file:
+        assert file.read() == data[:900]
+    assert asked == [(-1000, None)]
+    with storage.open("large") as file:
+        asked.clear()
+        file.seek(4)
+        assert file.read(100) + file.read(300) + file.read(96) == data[4:500]
+        assert asked == [(4, 504)]
+        file.seek(4100)
+        assert file.read() == data[4100:]
+        assert len(asked) == 1
+        for _ in range(200):
+            start, length = dice.randrange(5100), dice.randrange(1500)
+            file.seek(start)
+            assert file.read(length) == data[start : start + length]
+        file.seek(-4999, os.SEEK_END)
+        assert file.read() == data[1:]
