@@ -135,19 +135,20 @@ def _list_rows(source: str, lists: list[tuple[str, str]]) -> Listing:
     reader = ListReader()
     for url, name in lists:
         reader.read(url, among=name if len(lists) > 1 else "")
-    if not reader.tracks:
-        if not reader.rows:
+    tracks, rejects, repeated = reader.gathered()
+    if not tracks:
+        if not rejects:
             raise BadInput(f"list {source!r} has no rows; expected one a track")
-        counts = Counter(reject.reason for reject in reader.rejects)
+        counts = Counter(reject.reason for reject in rejects)
         raise BadInput(
             f"list {source!r} has {reader.rows} rows and no usable one ({_summary(counts)}); "
-            f"the first: {reader.rejects[0].detail}"
+            f"the first: {rejects[0].detail}"
         )
     return Listing(
         source=source,
-        tracks=_ordered(reader.tracks.values()),
-        rejects=tuple(reader.rejects),
-        repeated_rows=reader.repeated,
+        tracks=tracks,
+        rejects=rejects,
+        repeated_rows=repeated,
         columns=reader.columns,
         unused_columns=dict(sorted(reader.unused.items())),
         notes=tuple(reader.notes),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import bisect
 import posixpath
 import urllib.parse
+from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from pipeline.errors import BadInput
 from pipeline.ids import track_id
@@ -21,29 +27,64 @@ from pipeline.source.table import Row, Table
 __all__ = ["ListReader"]
 
 _METADATA = ("title", "artist", "album", "isrc", "tags", "licence")
+Value = TypeVar("Value")
 _SEGMENTS = ("offset", "start", "start_time", "begin", "onset")
 
 
 class ListReader:
-    """Reads one list after the other and gathers what they hold.
-
-    A row that says again what an earlier row of the same track says is counted in `repeated`.
-    """
+    """Reads one list after the other and gathers what they hold. Millions of tracks are held at once: nothing but they
+    themselves and a few bytes beside each."""
 
     def __init__(self) -> None:
-        self.tracks: dict[str, Track] = {}
-        """Key -> track."""
-        self.rejects: list[Reject] = []
-        self.repeated = 0
         self.rows = 0
         self.columns: dict[str, str] = {}
         """What a track has -> the columns it was read from, ` + ` between them."""
         self.unused: dict[str, str] = {}
         """Columns that look like a known one and were not used -> what they look like."""
         self.notes: dict[str, None] = {}
-        self._row_of: dict[str, str] = {}
+        self._listed: list[Track] = []
+        """Of every good row."""
+        self._numbers_of = array("Q")
+        """Of those rows, in their lists."""
+        self._lists: list[tuple[int, str]] = []
+        """Of each list: how many good rows came before it, and its name for people."""
+        self._rejects: list[tuple[int, int, Reject]] = []
+        """Number of the list, of the row in it, reject."""
         self._numbers: Counter[str] = Counter()
         self._schemes: dict[str, str] = {}
+
+    def gathered(self) -> tuple[tuple[Track, ...], tuple[Reject, ...], int]:
+        """Tracks by their ids, rejects in the order of their rows, and how many rows said again what an earlier row of
+        the same track says. To be called once, when all is read."""
+        tracks, rejects, repeated = list[Track](), list(self._rejects), 0
+        ids = np.fromiter((track.track_id.encode() for track in self._listed), "S32", len(self._listed))
+        first = -1
+        for index in np.argsort(ids, kind="stable").tolist():  # equal ids in the order of their rows
+            track = self._listed[index]
+            if first < 0 or track.track_id != self._listed[first].track_id:
+                first = index
+                tracks.append(track)
+            elif contradiction := self._contradiction(first, index):
+                rejects.append(contradiction)
+            else:
+                repeated += 1
+        return tuple(tracks), tuple(reject for _, _, reject in sorted(rejects, key=itemgetter(0, 1))), repeated
+
+    def _contradiction(self, first: int, index: int) -> tuple[int, int, Reject] | None:
+        """What a later good row of a track says otherwise than its first."""
+        there, here = self._listed[first], self._listed[index]
+        for name in _METADATA:
+            if getattr(there, name) != getattr(here, name):
+                said = f"{here.key!r} has the {name} {getattr(here, name)!r}"
+                (number, where), (_, earlier) = self._place(index), self._place(first)
+                reject = _reject(where, "contradicts", f"{said}, in {earlier} {getattr(there, name)!r}")
+                return number, self._numbers_of[index], reject
+        return None
+
+    def _place(self, index: int) -> tuple[int, str]:
+        """Of a good row: the number of its list, and where it stands for people."""
+        number = bisect.bisect_right(self._lists, index, key=itemgetter(0)) - 1
+        return number, f"{self._lists[number][1]} row {self._numbers_of[index]}".strip()
 
     def read(self, url: str, *, among: str = "") -> None:
         """Read the list at `url`. `among`: its name where there are several, for keys and rejects."""
@@ -53,6 +94,7 @@ class ListReader:
             raise BadInput(_no_path_column(url, table))
         fs, path = file_system(url)
         place = _Place(fs, path, url, among)
+        self._lists.append((len(self._listed), among))
         self.columns |= {field: " + ".join(names) for field, names in columns.used.items()}
         self.unused |= columns.unused
         if table.audio_column:
@@ -69,30 +111,21 @@ class ListReader:
         self._numbers.clear()
 
     def _add(self, row: Row, table: Table, columns: Columns, place: _Place) -> None:
-        where = f"{place.among} row {row.number}".strip()
         if row.fault:
-            self._reject(where, row.fault, row.detail)
+            self._reject(row, place, row.fault, row.detail)
             return
         if not table.audio_column and list(row.values.values()) == [""]:
             return  # an empty line
         track = self._track(row, table, columns, place)
         if track is None:
             given = next(iter(columns.values("path", row.values)), None)
-            self._reject(where, "no-path", f"{given!r} where a path is expected" if given else "the path is blank")
+            self._reject(row, place, "no-path", f"{given!r} where a path is expected" if given else "the path is blank")
             return
         if is_url(track.path) and (wrong := self._scheme(track.path)):
-            self._reject(where, "unknown-scheme", wrong)
+            self._reject(row, place, "unknown-scheme", wrong)
             return
-        first = self.tracks.setdefault(track.key, track)
-        if first is track:
-            self._row_of[track.key] = where
-        elif differing := [name for name in _METADATA if getattr(first, name) != getattr(track, name)]:
-            name = differing[0]
-            here, there = getattr(track, name), getattr(first, name)
-            earlier = self._row_of[track.key]
-            self._reject(where, "contradicts", f"{track.key!r} has the {name} {here!r}, in {earlier} {there!r}")
-        else:
-            self.repeated += 1
+        self._listed.append(track)
+        self._numbers_of.append(row.number)
 
     def _scheme(self, url: str) -> str:
         """What is wrong with a URL's scheme; empty where nothing is. Raises BadInput where its driver is missing."""
@@ -105,9 +138,9 @@ class ListReader:
                 self._schemes[scheme] = str(error)
         return self._schemes[scheme]
 
-    def _reject(self, where: str, reason: str, detail: str) -> None:
-        detail = f"{where}: {detail}".encode("utf-8", "backslashreplace").decode()[:500]
-        self.rejects.append(Reject(track_id="", key=where, level="row", stage="list", reason=reason, detail=detail))
+    def _reject(self, row: Row, place: _Place, reason: str, detail: str) -> None:
+        reject = _reject(f"{place.among} row {row.number}".strip(), reason, detail)
+        self._rejects.append((len(self._lists) - 1, row.number, reject))
 
     def _track(self, row: Row, table: Table, columns: Columns, place: _Place) -> Track | None:
         if table.audio_column:
@@ -130,15 +163,30 @@ class ListReader:
         return Track(
             track_id=track_id(key),
             key=key,
-            path=path,
+            path=key if path == key else path,
             title=texts.get("title", ""),
-            artist=texts.get("artist", ""),
-            album=texts.get("album", ""),
+            artist=_same(texts.get("artist", "")),
+            album=_same(texts.get("album", "")),
             isrc=texts.get("isrc", ""),
-            tags=tuple(dict.fromkeys(tag for value in values["tags"] for tag in tags_of(value))),
-            licence=texts.get("licence", ""),
-            extra=tuple(sorted(extra.items())),
+            tags=_same(tuple(dict.fromkeys(tag for value in values["tags"] for tag in tags_of(value)))),
+            licence=_same(texts.get("licence", "")),
+            extra=tuple(_same((name, _same(text))) for name, text in sorted(extra.items())),
         )
+
+
+def _reject(where: str, reason: str, detail: str) -> Reject:
+    detail = f"{where}: {detail}".encode("utf-8", "backslashreplace").decode()[:500]
+    return Reject(track_id="", key=where, level="row", stage="list", reason=reason, detail=detail)
+
+
+_kept: Callable[[Any], Any] = lru_cache(maxsize=1 << 16)(lambda value: value)
+
+
+def _same(value: Value) -> Value:
+    """The object that stands for equal ones already: artists, albums and tags come again, and millions of tracks are
+    held at once."""
+    kept: Value = _kept(value)
+    return kept
 
 
 class _Place:

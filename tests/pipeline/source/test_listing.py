@@ -97,3 +97,20 @@ def test_inputs_without_audio_say_what_they_hold(tmp_path: Path) -> None:
         list_input(f"{tmp_path}/*.mp3")
     with pytest.raises(BadInput, match=r"matches 3 files, none of them audio"):
         list_input(f"{tmp_path}/*")
+
+
+def test_a_list_of_blank_lines_has_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("\n\n")
+    with pytest.raises(BadInput, match="has no rows; expected one a track"):
+        list_input(str(tmp_path / "list.txt"))
+
+
+def test_rejects_stand_in_the_order_of_their_rows(tmp_path: Path) -> None:
+    """Contradictions are found when all is read; they stand where their rows do."""
+    rows = ["path,title", "b.mp3,B", ",none", "a.mp3,A", "b.mp3,other", ",none", "a.mp3,A", "b.mp3,B", "a.mp3,third"]
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    listing = list_input(str(tmp_path / "list.csv"))
+    said = [(reject.key, reject.reason) for reject in listing.rejects]
+    assert said == [("row 2", "no-path"), ("row 4", "contradicts"), ("row 5", "no-path"), ("row 8", "contradicts")]
+    assert "'b.mp3' has the title 'other', in row 1 'B'" in listing.rejects[1].detail
+    assert (listing.repeated_rows, sorted(t.title for t in listing.tracks)) == (2, ["A", "B"])
