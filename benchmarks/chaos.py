@@ -39,7 +39,11 @@ def killed(victim: str) -> Callable[[Arena], str]:
     def fault(arena: Arena) -> str:
         out = arena.fresh()
         process = arena.begin(out)
-        arena.moment()
+        if victim == "decoder":  # it lives while clips are cut
+            _find(process, victim, wait_s=LIMIT_S)
+            time.sleep(arena.dice.uniform(0, 0.5))
+        else:
+            arena.moment()
         chosen = _find(process, victim)
         if not chosen:
             process.communicate(timeout=LIMIT_S)
@@ -53,14 +57,14 @@ def killed(victim: str) -> Callable[[Arena], str]:
     return fault
 
 
-def _find(process: subprocess.Popen[str], victim: str) -> list[int]:
+def _find(process: subprocess.Popen[str], victim: str, wait_s: float = 5.0) -> list[int]:
     """Processes of that kind, waited for a little."""
-    for _ in range(50):
+    deadline = time.monotonic() + wait_s
+    while True:
         found = [pid for pid in process_tree(process.pid) if role(pid) == victim]
-        if found or process.poll() is not None:
+        if found or process.poll() is not None or time.monotonic() > deadline:
             return found
         time.sleep(0.1)
-    return []
 
 
 def stopped(arena: Arena) -> str:
@@ -122,7 +126,8 @@ def read_only(arena: Arena) -> str:
     place.mkdir(exist_ok=True)
     kept, wait_s = arena.fresh(), arena.dice.uniform(0.4, 0.9) * arena.calm_s
     mount = f'mount -t tmpfs -o size=200m none "{place}"'
-    later = f'(sleep {wait_s:.1f}; mount -o remount,ro "{place}") & "$0" "$@"; code=$?; wait'
+    remount = f'until mount -o remount,ro "{place}" 2>/dev/null; do sleep 0.02; done'  # busy while a file is written
+    later = f'(sleep {wait_s:.1f}; {remount}) & "$0" "$@"; code=$?; kill $! 2>/dev/null'
     keep = f'cp -r "{place}/crate" "{kept}"; exit $code'
     line = ["unshare", "--mount", "sh", "-c", f"{mount} && {{ {later}; {keep}; }}", *arena.command(place / "crate")]
     done = subprocess.run(line, capture_output=True, text=True, timeout=LIMIT_S)
@@ -208,19 +213,28 @@ def flips(arena: Arena) -> str:
     return f"{len(of)} kinds of file"
 
 
+_TOO_LITTLE = 200 << 20
+
+
 def little_memory(arena: Arena) -> str:
     """A control group with too little memory: the kernel ends workers, and the words say so."""
-    group = Path("/sys/fs/cgroup/cratedig-chaos")
+    top = Path("/sys/fs/cgroup")
+    second = (top / "cgroup.controllers").exists()
+    group = top / ("" if second else "memory") / "cratedig-chaos"
     try:
         group.mkdir(exist_ok=True)
-        (group / "memory.max").write_text(str(500 << 20))
+        limit = group / ("memory.max" if second else "memory.limit_in_bytes")
+        if not limit.exists():  # a folder that is no control group
+            group.rmdir()
+            raise OSError(f"{top} has no memory controller")
+        limit.write_text(str(_TOO_LITTLE))
     except OSError as error:
         raise Skipped(f"needs a control group of its own: {error}") from error
     out = arena.fresh()
     try:
         line = ["sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$0" "$@"', *arena.command(out)]
         done = subprocess.run(line, capture_output=True, text=True, timeout=LIMIT_S)
-        require(done.returncode != 0, "500 MB were enough: this fault tests nothing")
+        require(done.returncode != 0, f"{_TOO_LITTLE:,} bytes were enough: this fault tests nothing")
         require("Traceback" not in done.stderr, done.stderr[-600:])
     finally:
         with contextlib.suppress(OSError):

@@ -6,8 +6,8 @@
     python -m benchmarks.driver vocabulary 4000000                a worker's private memory for so many captions
     python -m benchmarks.driver plan 1000000                      listing, planning and resuming so many tracks
 
-A synthetic crate has five tracks a shard and everything that the driver reads: header, plan, markers and ledgers; its
-parts are real Parquet files up to 20,000 shards, and stand-ins of the right size beyond (verify is left out there).
+A synthetic crate has everything that the driver reads: header, plan, markers and ledgers. Up to 20,000 shards its parts
+are real Parquet files of five tracks; beyond, stand-ins that are links to one another, of a track (no verify there).
 Each measurement runs in a process of its own; memory is its peak resident set.
 """
 
@@ -45,18 +45,20 @@ from pipeline.storage import Storage
 from vocab.mapped import map_texts
 from vocab.store import Vocabulary, VocabularyCard, vocabulary_ids, write_vocabulary
 
-TRACKS_A_SHARD = 5
 REAL_UP_TO = 20_000
+
+
+def tracks_a_shard(shards: int) -> int:
+    return 5 if shards <= REAL_UP_TO else 1
 
 
 def make_crate(root: Path, shards: int) -> Crate:
     """A finished synthetic crate with `shards` shards of clips."""
-    storage = Storage(root)
-    keys = [f"{number % 997:03d}/track-{number:08d}.flac" for number in range(shards * TRACKS_A_SHARD)]
+    storage, each = Storage(root), tracks_a_shard(shards)
+    keys = [f"{number % 997:03d}/track-{number:08d}.flac" for number in range(shards * each)]
     tracks = sorted((_track(key) for key in keys), key=lambda track: track.track_id)
     pours = tuple(
-        begin_pour(storage, number, part, count, "synthetic")
-        for number, (part, count) in enumerate(deal(tracks, TRACKS_A_SHARD))
+        begin_pour(storage, number, part, count, "synthetic") for number, (part, count) in enumerate(deal(tracks, each))
     )
     crate = Crate(
         storage=storage, config=ClipsConfig(), embedder=embedder_card("bundled"), embedder_source="bundled", pours=pours
@@ -70,7 +72,7 @@ def make_crate(root: Path, shards: int) -> Crate:
     index = 0
     for pour in pours:
         for _ in range(pour.shards):
-            mine = tracks[index * TRACKS_A_SHARD : (index + 1) * TRACKS_A_SHARD]
+            mine = tracks[index * each : (index + 1) * each]
             _write_shard(crate, index, mine, _clips(mine) if shards <= REAL_UP_TO else b"stand-in", nothing.getvalue())
             index += 1
     for number in range(len(pours)):
@@ -98,7 +100,11 @@ def _write_shard(crate: Crate, index: int, tracks: list[Track], clips: bytes, re
     files = {part_name(*at): clips, part_name(*crate.at(REJECTS, index)): rejects}
     wrote = {}
     for name, data in files.items():
-        (root / name).write_bytes(data)
+        first = part_name(crate.at(name.split("/")[0], index)[0], 0, crate.at(CLIPS, index)[2])
+        if len(crate.shards) > REAL_UP_TO and name != first:
+            (root / name).hardlink_to(root / first)
+        else:
+            (root / name).write_bytes(data)
         wrote[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     counts = {"clips": 6 * len(tracks), "tracks": len(tracks), "tracks_rejected": 0, "tracks_removed": 0}
     marker = {"shard": index, "rows": 6 * len(tracks), "seconds": 1.0, "counts": counts, "files": wrote}
@@ -121,7 +127,7 @@ def measure(step: str, root: str) -> None:
             fold(crate.storage, f"{CLIPS}/{pour_name(number)}")
         started = time.monotonic() - started_again
     elif step == "counts":
-        assert shard_counts(crate)["clips"] == 6 * TRACKS_A_SHARD * len(crate.shards)
+        assert shard_counts(crate)["clips"] == 6 * tracks_a_shard(len(crate.shards)) * len(crate.shards)
     elif step == "manifest":
         write_manifest(crate)
     elif step == "plan rows":
