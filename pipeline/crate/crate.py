@@ -16,7 +16,7 @@ from pipeline.config import FORMAT_VERSION, ClipsConfig
 from pipeline.crate.ledger import forget
 from pipeline.crate.plan import PLAN, Pour, place, pour_name, read_shard
 from pipeline.crate.removed import JOURNAL
-from pipeline.crate.seals import read_sealed, write_sealed
+from pipeline.crate.seals import checked_seal, read_sealed, write_sealed
 from pipeline.crate.shards import Place, is_done, marker_name, part_name, read_all, undone
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash
@@ -217,11 +217,12 @@ class Crate:
     def open(cls, root: str | os.PathLike[str]) -> Crate:
         """Raises BadInput where there is no crate, CrateMismatch for one of another format version."""
         storage = Storage(root)
-        if not storage.exists(_HEADER):
+        try:
+            header = storage.read_json(_HEADER)
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise BadInput(
                 f"{storage.url} is not a crate (no {_HEADER} in it); make one: cratedig mine INPUT --out CRATE"
-            )
-        header = storage.read_json(_HEADER)
+            ) from error
         found = header.get("format_version") if isinstance(header, dict) else None
         if found != FORMAT_VERSION:
             raise CrateMismatch(
@@ -229,7 +230,7 @@ class Crate:
                 "use the version that made it, or mine into another folder"
             )
         try:
-            header = read_sealed(storage, _HEADER)
+            header = checked_seal(storage, _HEADER, header)
             return cls(
                 storage=storage,
                 config=ClipsConfig.model_validate(header["config"]),

@@ -13,7 +13,16 @@ from pipeline.errors import BadInput, CrateMismatch
 from pipeline.ids import content_hash
 from pipeline.storage import HashingFile, Storage
 
-__all__ = ["changed_files", "read_sealed", "read_sealed_file", "seal", "sealed_files", "unsealed", "write_sealed"]
+__all__ = [
+    "changed_files",
+    "checked_seal",
+    "read_sealed",
+    "read_sealed_file",
+    "seal",
+    "sealed_files",
+    "unsealed",
+    "write_sealed",
+]
 
 _CHECKSUM = "checksum"
 
@@ -39,7 +48,11 @@ def unsealed(value: Any) -> dict[str, Any]:
 
 def read_sealed(storage: Storage, name: str) -> dict[str, Any]:
     """The value without its checksum. Raises BadInput where it is not what was written."""
-    value = storage.read_json(name)
+    return checked_seal(storage, name, storage.read_json(name))
+
+
+def checked_seal(storage: Storage, name: str, value: Any) -> dict[str, Any]:
+    """As `read_sealed`, of what was read from there."""
     try:
         return unsealed(value)
     except BadInput as error:
