@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 from beam_jobs.engine import Engine, run_pipeline
 from beam_jobs.engines.runners import job_name
 from beam_jobs.job import PouredJob
-from labeling.search.candidates import CandidateSet, find_candidates, read_candidates
+from labeling.search.candidates import CandidateSet, find_candidates, read_candidates, read_mean
 from labeling.search.caption_embeddings import load_embeddings
-from labeling.search.counts import add_bucket_counts, bucket_counts, read_counts, write_counts
+from labeling.search.counts import add_bucket_counts, bucket_counts, count_all, read_counts, write_counts
 from labeling.search.exact import CaptionSearch, ExactSearch
 from labeling.search.some import SomeCaptions, SomeSearch, read_heard_rows
 from pipeline.crate.crate import Crate
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
+from pipeline.threads import in_order
 from vocab.store import vocabulary_ids
 
 __all__ = ["CandidatesJob", "count_candidates"]
+
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +77,12 @@ class CandidatesJob(PouredJob):
 class _Worker:
     def __init__(self, crate: Crate, chosen: CandidateSet, search: CaptionSearch, ids_N: NDArray[np.uint64]) -> None:
         self._crate, self._chosen, self._search, self._ids_N = crate, chosen, search, ids_N
+        self._mean_D = read_mean(crate, chosen)
 
     def run(self, shard: int) -> ShardReport:
-        return find_candidates(self._crate, self._chosen, shard, search=self._search, ids_N=self._ids_N)
+        return find_candidates(
+            self._crate, self._chosen, shard, search=self._search, ids_N=self._ids_N, mean_D=self._mean_D
+        )
 
     def close(self) -> None:
         pass
@@ -134,16 +140,25 @@ def count_candidates(jobs: Sequence[CandidatesJob], engine: Engine, *, clips: in
     covers: the state of the crate (`Crate.covers`).
     """
     missing = [job for job in jobs if read_counts(job.storage(), job.chosen, covers) is None]
-    if not missing:
-        return
+    if missing and engine.on_beam:
+        for job in missing:
+            job.storage().remove(_buckets(job))
+        run_pipeline(_Count(jobs=missing), job_name(missing[0], "count"), engine)
     for job in missing:
-        job.storage().remove(_buckets(job))
-    run_pipeline(_Count(jobs=missing), job_name(missing[0], "count"), engine)
-    for job in missing:
-        storage, folder = job.storage(), _buckets(job)
-        buckets = (storage.read_bytes(f"{folder}/{name}") for name in storage.list(folder, ".bin"))
-        write_counts(storage, job.chosen, buckets, vocabulary_ids(job.vocabulary), clips=clips, covers=covers)
-        storage.remove(folder)
+        storage, folder, ids_N = job.storage(), _buckets(job), vocabulary_ids(job.vocabulary)
+        buckets: Iterable[bytes] = (storage.read_bytes(f"{folder}/{name}") for name in storage.list(folder, ".bin"))
+        if not engine.on_beam:
+            buckets = [_count_here(job, ids_N)]
+        write_counts(storage, job.chosen, buckets, ids_N, clips=clips, covers=covers)
+        if engine.on_beam:
+            storage.remove(folder)
+
+
+def _count_here(job: CandidatesJob, ids_N: NDArray[np.uint64]) -> bytes:
+    """Without a runner to deal shards out: a few are read at once."""
+    crate = Crate.open(job.root)
+    shards = in_order(lambda shard: read_candidates(crate, job.chosen, shard)[1], crate.shards, at_once=_AT_ONCE)
+    return count_all(shards, ids_N)
 
 
 def _buckets(job: CandidatesJob) -> str:

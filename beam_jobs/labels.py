@@ -23,7 +23,7 @@ from labeling.search.candidates import CandidateSet, mean_embedding, write_mean
 from labeling.search.caption_embeddings import embeddings_name, embeddings_stand
 from labeling.search.counts import read_counts
 from labeling.search.some import unheard, write_heard_rows
-from labeling.weak import weak_labels
+from labeling.weak import left_out_labels
 from pipeline.crate.crate import CANDIDATES, CLIPS, Crate
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.remote import absolute
@@ -81,8 +81,8 @@ def label_crate(
     debias: what is taken off each clip before the search, so that no caption wins by an offset of its own: the mean of
     the crate's clips, or the one that came with the model, moved towards it; `auto` does what the model asks for.
     captions: `heard` leaves out captions that state what the model was not measured to hear; `auto` likewise.
-    min_similarity: captions that score lower are left out. Without it, the share of the drawn captions below the
-    model's own measure is said.
+    min_similarity: captions that score lower are left out. How many drawn ones are below the model's own measure
+    without it, `labeling.weak` says.
     search: `fast` finds candidates by FAISS codes where a vocabulary is large, at a recall measured on the clips.
     steps: some of them, in their order; of `candidates` and `labels` the engine may do a part. Those before are needed.
     note: told, in a sentence, how much of a newly embedded vocabulary the model can read, and what the search reaches.
@@ -146,8 +146,7 @@ def label_crate(
         labels = LabelsJob(root=crate.storage.url, pours=crate.pour_shards, run=run, vocabularies=files)
         run_job(labels, engine, stage(engine.share(labels)))
         if engine.part is None:
-            limit = scoring.min_similarity if scoring and debias == "model" else None
-            for line in weak_labels(crate, run, limit):
+            for line in left_out_labels(crate, run):
                 note(line)
     return run
 

@@ -5,16 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from labeling.weak import WeakClips, WeakLabels
     from pipeline.crate.crate import Crate
     from pipeline.curation.takedown import Known
 
 __all__ = ["finish", "follow_takedown", "take_down_all"]
 
 
-def finish(crate: Crate, *, report: bool, run: str = "", prove: bool = True) -> None:
-    """Manifest, dataset card, proof and page. Raises VerifyFailed where the proof does not hold."""
+def finish(
+    crate: Crate,
+    *,
+    report: bool,
+    run: str = "",
+    prove: bool = True,
+    vocabularies: Mapping[str, str] | None = None,
+    weak: Sequence[WeakClips | WeakLabels] = (),
+) -> None:
+    """Manifest, proof, dataset card and page, for which each file is read once. Raises VerifyFailed where the proof
+    does not hold.
+
+    vocabularies: slot -> file, of the run, where they are not bundled. weak: see the crate's rows with the others;
+    what they say is said.
+    """
     from pipeline.crate.dataset import read_once
     from pipeline.crate.manifest import write_manifest
     from pipeline.crate.verify import verify_crate
@@ -27,8 +41,8 @@ def finish(crate: Crate, *, report: bool, run: str = "", prove: bool = True) -> 
     if report:
         from labeling.report import Report
 
-        page = Report(crate, run)
-    watchers = [sources, *(page.watchers if page else ())]
+        page = Report(crate, run, vocabularies=vocabularies)
+    watchers = [sources, *weak, *(page.watchers if page else ())]
     proof = None
     if prove:
         proof = verify_crate(crate, watchers)
@@ -36,6 +50,8 @@ def finish(crate: Crate, *, report: bool, run: str = "", prove: bool = True) -> 
         read_once(crate, watchers)
     if proof is None or proof.holds:
         write_card(crate, sources)
+        for line in (line for watcher in weak for line in watcher.lines()):
+            print(line)
     if proof is not None:
         print("\n".join(proof.lines()))
         _print_reasons(proof.reasons)

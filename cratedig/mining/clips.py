@@ -77,8 +77,6 @@ def do_clips(
     """
     from beam_jobs.clips import ClipsJob
     from beam_jobs.engine import run_job
-    from labeling.embedders.scoring import read_scoring
-    from labeling.weak import weak_clips
     from pipeline.crate.manifest import shard_counts
     from pipeline.crate.rejects import FirstTracks, check_outages
     from pipeline.remote import absolute
@@ -104,9 +102,6 @@ def do_clips(
     counts = shard_counts(crate)
     if counts[f"track:{OUTAGE}"]:
         check_outages(crate, OUTAGE)
-    scoring = read_scoring(embedder, crate.embedder.weights_hash)
-    for line in weak_clips(crate, scoring.min_music if scoring else None):
-        view.say(line)
     return counts
 
 
@@ -121,6 +116,7 @@ def do_part(crate: Crate, embedder: str, device: str, work: Engine, view: JobVie
 
 def _run(args: argparse.Namespace) -> int:
     from cratedig.view import JobView
+    from labeling.weak import said_of, weak_clips
     from pipeline.crate.crate import Crate
     from pipeline.crate.rejects import check_reject_share
     from pipeline.errors import BadInput
@@ -141,6 +137,8 @@ def _run(args: argparse.Namespace) -> int:
     warn_of_embedder(name, args.device)
     with JobView() as view:
         counts = do_clips(crate, name, args.device, work, view, args.max_reject_share)
+        for line in said_of(crate, weak_clips(crate, name)):
+            view.say(line)
     if crate.storage.exists("README.md"):
         write_card(crate)  # the one that is there names the rows of the crate before it grew
     print(f"{counts['clips']} clips of {counts['tracks']} tracks in {args.crate}; next: cratedig label {args.crate}")

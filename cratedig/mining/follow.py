@@ -22,6 +22,7 @@ def label_the_others(
     stays as it is.
     """
     from beam_jobs.labels import label_crate
+    from labeling.weak import said_of, weak_labels
     from pipeline.crate.crate import label_runs, read_run
     from pipeline.errors import BadInput, CrateMismatch
 
@@ -39,10 +40,12 @@ def label_the_others(
             )
             continue
         try:
-            label_crate(
+            run = label_crate(
                 crate, **_settings(said), vocabularies=files, name=name, embedder=embedder, device=device, engine=work,
                 stage=view.watch, note=view.say,
             )  # fmt: skip
+            for line in said_of(crate, weak_labels(crate, run, embedder)):
+                view.say(line)
             drawn.append(name)
         except (BadInput, CrateMismatch) as error:
             view.say(f"labels {name} stay as they are: {error}")

@@ -45,6 +45,7 @@ def add_parser(subparsers: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     from beam_jobs.labels import LABEL_STEPS, label_crate
     from cratedig.view import JobView
+    from labeling.weak import said_of, weak_labels
     from pipeline.crate.crate import Crate
     from pipeline.crate.manifest import write_manifest
     from pipeline.errors import BadInput
@@ -65,6 +66,9 @@ def _run(args: argparse.Namespace) -> int:
             stage=view.watch,
             note=view.say,
         )
+        if work.part is None and args.step in (None, "labels"):
+            for line in said_of(crate, weak_labels(crate, run, args.embedder or crate.embedder_source)):
+                view.say(line)
     if args.step:
         print(f"step {args.step}{f', part {work.part},' if work.part else ''} of labels {run.name} is done")
         return 0

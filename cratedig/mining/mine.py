@@ -111,15 +111,18 @@ def _mine(
     from beam_jobs.labels import label_crate
     from cratedig.finish import finish, take_down_all
     from cratedig.mining.plan import open_plan
+    from labeling.weak import weak_clips, weak_labels
     from pipeline.crate.rejects import check_reject_share
     from pipeline.errors import TooManyRejects
 
     crate, found = open_plan(args, config, ready=ready)
+    files = label_keywords["vocabularies"]
     if args.drop_missing and found.gone:
         from pipeline.curation.takedown import known_tracks
 
         gone = [track.track_id for track in found.gone]
         crate = take_down_all(crate, known_tracks(crate), gone, reason="missing")
+    del found  # it names every track
     retry_rejects(args, crate)
     from cratedig.view import JobView
 
@@ -142,6 +145,6 @@ def _mine(
         if args.all_labels:
             from cratedig.mining.follow import label_the_others
 
-            files = label_keywords["vocabularies"]
             label_the_others(crate, run.name, files, work, view, embedder=args.embedder, device=args.device)
-    finish(crate, report=not args.no_report, run=run.name)
+    weak = weak_clips(crate, args.embedder), weak_labels(crate, run, args.embedder)
+    finish(crate, report=not args.no_report, run=run.name, vocabularies=files, weak=weak)

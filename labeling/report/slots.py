@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -100,7 +100,10 @@ class _Sample:
 
     clip_ids: Sequence[str]
     clips_BD: NDArray[np.float32]
-    caption_BL: NDArray[np.uint64]
+    captions: NDArray[np.uint64]
+    """Ids, clip after clip."""
+    drawn_B: NDArray[np.int64]
+    """How many each clip has of them."""
 
 
 def sampled_shards(crate: Crate) -> list[int]:
@@ -176,7 +179,8 @@ class SlotWatcher:
             self._sample[shard] = _Sample(
                 clip_ids=clips.column("clip_id").to_pylist(),
                 clips_BD=embeddings_in(clips, self._crate.embedder.dimension).copy(),
-                caption_BL=drawn_ids.reshape(len(clips), -1),
+                captions=drawn_ids,
+                drawn_B=labels.value_lengths().to_numpy(),
             )
 
     def figures(self) -> SlotFigures:
@@ -315,8 +319,18 @@ def _similarity(
     ids_U: NDArray[np.uint64],
     rows_U: NDArray[np.int64],
 ) -> Similarity | None:
-    rows_BL = rows_U[np.searchsorted(ids_U, np.concatenate([found.caption_BL for found in sample]))]
+    """Of the clips that have captions: with --min-similarity not all do, and some have fewer than others."""
+    rows_P = rows_U[np.searchsorted(ids_U, np.concatenate([found.captions for found in sample]))]
+    drawn_B = np.concatenate([found.drawn_B for found in sample])
     clip_ids = [clip for found in sample for clip in found.clip_ids]
-    tracks = [clip.rpartition("-")[0] for clip in clip_ids]
-    vectors_BLD = np.asarray(matrix_ND[rows_BL.ravel()]).reshape(*rows_BL.shape, -1)
-    return compare(clips_BD, vectors_BLD, strangers(clip_ids, tracks))
+    if len(set(drawn_B.tolist())) > 1:
+        clips_BD, clip_ids = clips_BD[drawn_B > 0], [clip for clip, n in zip(clip_ids, drawn_B, strict=True) if n]
+        drawn_B = drawn_B[drawn_B > 0]
+    B = len(clip_ids)
+    partner_B = strangers(clip_ids, [clip.rpartition("-")[0] for clip in clip_ids])
+    if len(set(drawn_B.tolist())) > 1:  # a row a pair, whose partner is the first row of the clip's partner
+        first_B = np.cumsum(drawn_B) - drawn_B
+        clips_BD, partner_B = (np.repeat(values, drawn_B, axis=0) for values in (clips_BD, first_B[partner_B]))
+    vectors_BLD = np.asarray(matrix_ND[rows_P]).reshape(len(clips_BD), -1, matrix_ND.shape[1])
+    found = compare(clips_BD, vectors_BLD, partner_B)
+    return found and replace(found, clips=B)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labeling.search.exact import CaptionSearch
-from pipeline.crate.crate import CANDIDATES, SET_FILE, Crate
+from pipeline.crate.crate import CANDIDATES, CLIPS, SET_FILE, Crate
+from pipeline.crate.dataset import read_once
 from pipeline.crate.ledger import forget
 from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.shards import marker_name, part_name, write_marker
@@ -25,7 +27,6 @@ from pipeline.ids import content_hash, hash_u64
 from pipeline.parquet import read_table
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
-from pipeline.threads import in_order
 
 __all__ = [
     "CandidateSet",
@@ -35,12 +36,12 @@ __all__ = [
     "mean_embedding",
     "read_candidates",
     "read_embeddings",
+    "read_mean",
     "write_mean",
 ]
 
 
-_AT_ONCE = 8
-"""Shards that are read at once."""
+_MOST = 1 << 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +104,23 @@ def embeddings_in(table: pa.Table, dimension: int) -> NDArray[np.float32]:
 
 
 def find_candidates(
-    crate: Crate, chosen: CandidateSet, shard: int, *, search: CaptionSearch, ids_N: NDArray[np.uint64]
+    crate: Crate,
+    chosen: CandidateSet,
+    shard: int,
+    *,
+    search: CaptionSearch,
+    ids_N: NDArray[np.uint64],
+    mean_D: NDArray[np.float32] | None,
 ) -> ShardReport:
-    """Search the shard's clips and write their candidates: clip_id, caption ids and scores, best first."""
+    """Search the shard's clips and write their candidates: clip_id, caption ids and scores, best first.
+
+    mean_D: taken off each clip first (`read_mean`).
+    """
     started = time.monotonic()
     beat = Heartbeat(crate.storage, chosen.folder, shard)
     clip_ids, embedding_BD = read_embeddings(crate, shard)
-    if chosen.debias != "none" and len(embedding_BD):
-        embedding_BD = embedding_BD - np.array(read_sealed(crate.storage, chosen.mean_file)["mean"], dtype=np.float32)
+    if mean_D is not None:
+        embedding_BD = embedding_BD - mean_D
     k = min(chosen.k, len(ids_N))
     beat({"clips": 0})
     found = search.top(np.ascontiguousarray(embedding_BD, dtype=np.float32), k)
@@ -136,6 +146,13 @@ def find_candidates(
     return report
 
 
+def read_mean(crate: Crate, chosen: CandidateSet) -> NDArray[np.float32] | None:
+    """What `write_mean` wrote; None where nothing is taken off."""
+    if chosen.debias == "none":
+        return None
+    return np.array(read_sealed(crate.storage, chosen.mean_file)["mean"], dtype=np.float32)
+
+
 def write_mean(crate: Crate, chosen: CandidateSet, mean: NDArray[np.float32]) -> None:
     """What is taken off each clip before the search, into the set of candidates.
 
@@ -154,25 +171,36 @@ def write_mean(crate: Crate, chosen: CandidateSet, mean: NDArray[np.float32]) ->
 
 def mean_embedding(crate: Crate, sample: int = 2_000) -> tuple[NDArray[np.float32], int]:
     """The mean embedding of at most `sample` clips, those whose ids' hashes are smallest; and how many they are."""
-    best: list[tuple[int, int, int]] = []
+    read_once(crate, [chosen := _MeanWatcher(crate, sample)])
+    return chosen.mean_D(), len(chosen.best)
 
-    def ids_of(shard: int) -> list[str]:
-        with crate.storage.open(crate.clips_part(shard)) as file:
-            ids: list[str] = read_table(file, ["clip_id"]).column(0).to_pylist()
-        return ids
 
-    for shard, clips in enumerate(in_order(ids_of, crate.shards, at_once=_AT_ONCE)):
-        here = ((hash_u64("mean", clip), shard, row) for row, clip in enumerate(clips))
-        best = heapq.nsmallest(sample, heapq.merge(best, sorted(here)))
-    rows_of: dict[int, list[tuple[int, int]]] = {}
-    for place, (_, shard, row) in enumerate(best):
-        rows_of.setdefault(shard, []).append((place, row))
-    sampled_SD = np.zeros((len(best), crate.embedder.dimension), dtype=np.float32)
-    found = in_order(lambda shard: read_embeddings(crate, shard)[1], rows_of, at_once=_AT_ONCE)
-    for embedding_BD, places in zip(found, rows_of.values(), strict=True):
-        for place, row in places:
-            sampled_SD[place] = embedding_BD[row]
-    return (sampled_SD.sum(axis=0, dtype=np.float64) / max(len(best), 1)).astype(np.float32), len(best)
+class _MeanWatcher:
+    """Keeps the embeddings of some clips as shards are seen."""
+
+    def __init__(self, crate: Crate, sample: int) -> None:
+        self._sample, self._dimension = sample, crate.embedder.dimension
+        self.best: list[tuple[int, int, int, NDArray[np.float32]]] = []
+        """Hash, shard, row, embedding."""
+
+    def columns(self, shard: int) -> dict[str, list[str]]:
+        return {CLIPS: ["clip_id", "embedding"]}
+
+    def see(self, shard: int, tables: Mapping[str, pa.Table]) -> None:
+        clips = tables[CLIPS]
+        most = self.best[-1][0] if len(self.best) == self._sample else _MOST
+        hashes = [hash_u64("mean", clip) for clip in clips.column("clip_id").to_pylist()]
+        if min(hashes, default=_MOST) >= most:
+            return
+        embedding_BD = embeddings_in(clips, self._dimension)
+        here = [(key, shard, row, embedding_BD[row].copy()) for row, key in enumerate(hashes) if key < most]
+        self.best = heapq.nsmallest(self._sample, self.best + here, key=lambda clip: clip[:3])
+
+    def mean_D(self) -> NDArray[np.float32]:
+        sampled_SD = np.zeros((len(self.best), self._dimension), dtype=np.float32)
+        for place, (_, _, _, embedding_D) in enumerate(self.best):
+            sampled_SD[place] = embedding_D
+        return (sampled_SD.sum(axis=0, dtype=np.float64) / max(len(self.best), 1)).astype(np.float32)
 
 
 def read_candidates(

@@ -22,7 +22,15 @@ from pipeline.storage import Storage
 if TYPE_CHECKING:
     from labeling.search.candidates import CandidateSet
 
-__all__ = ["CaptionCounts", "add_bucket_counts", "bucket_counts", "counts_sha256", "read_counts", "write_counts"]
+__all__ = [
+    "CaptionCounts",
+    "add_bucket_counts",
+    "bucket_counts",
+    "count_all",
+    "counts_sha256",
+    "read_counts",
+    "write_counts",
+]
 
 _BUCKET_BITS = 16
 """Counts travel in buckets of 65,536 captions: a dictionary of all of them would not fit a worker."""
@@ -66,6 +74,16 @@ def add_bucket_counts(packed: Iterable[bytes]) -> bytes:
     return _pack(rows + (bucket << _BUCKET_BITS), total[rows])
 
 
+def count_all(shards: Iterable[NDArray[np.uint64]], ids_N: NDArray[np.uint64]) -> bytes:
+    """The counts of (B, K) caption ids of every shard, packed as one bucket, where one process sees them all."""
+    counts_N = np.zeros(len(ids_N), dtype=np.int64)
+    for caption_BK in shards:
+        rows, counts = np.unique(np.searchsorted(ids_N, caption_BK.ravel()), return_counts=True)
+        counts_N[rows] += counts
+    rows = np.flatnonzero(counts_N)
+    return _pack(rows, counts_N[rows])
+
+
 def write_counts(
     storage: Storage,
     chosen: CandidateSet,
@@ -104,9 +122,10 @@ def read_counts(
 
     Raises CrateMismatch where they are not what was written.
     """
-    if not storage.exists(chosen.set_file):
+    try:
+        said = read_sealed(storage, chosen.set_file)
+    except FileNotFoundError:
         return None
-    said = read_sealed(storage, chosen.set_file)
     if said["run_hash"] != chosen.hash or (covers is not None and said["covers"] != dict(covers)):
         return None
     wrote = said["files"][chosen.counts_file]

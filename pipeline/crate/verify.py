@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.crate.crate import CANDIDATES, CLIPS, LABELS, REJECTS, RUN_FILE, SET_FILE, Crate, label_runs
@@ -19,6 +20,7 @@ from pipeline.crate.removed import JOURNAL, REMOVED_FILE, named_anywhere, read_r
 from pipeline.crate.seals import changed_files, read_sealed
 from pipeline.crate.shards import CheckedFiles, check_files, part_name
 from pipeline.errors import BadInput
+from pipeline.ids import hash_u64
 from pipeline.records import ShardPlan
 from pipeline.threads import in_order
 
@@ -88,7 +90,7 @@ def verify_crate(crate: Crate, watchers: Sequence[Watcher] = ()) -> Proof:
     proof = Proof(planned=0)
     removed = _removals(crate, proof)
     made = _made_of_clips(crate, proof)
-    seen = set[str]()
+    seen = [np.zeros(0, np.uint64)]
     looks = _looks(crate, made, watchers)
     for number, pour in enumerate(crate.pours):
         digest = PlanDigest(pour.shards)
@@ -100,10 +102,7 @@ def verify_crate(crate: Crate, watchers: Sequence[Watcher] = ()) -> Proof:
             proof.planned += len(plan.digests)
             proof.removed += len(plan.removed)
             _check_removed(proof, plan, *removed)
-            for track in planned:
-                if track in seen:
-                    proof.faults.append(f"the plan has track {track} of shard {look.index} twice")
-                seen.add(track)
+            seen.append(np.array([hash_u64("track", track) for track in planned], np.uint64))
             _take(proof, look.clips)
             if look.clips.tables is not None:
                 ids = _check_clips(crate, look.index, planned, look.clips, proof)
@@ -121,6 +120,8 @@ def verify_crate(crate: Crate, watchers: Sequence[Watcher] = ()) -> Proof:
         for folder in (CLIPS, *made):
             if not ledger_holds(crate.storage, at := f"{folder}/{pour_name(number)}"):
                 proof.faults.append(f"{at}/{LEDGER} was changed after it was written; run the job again")
+    if repeated := len(every := np.concatenate(seen)) - len(np.unique(every)):
+        proof.faults.append(f"the plan has {repeated} tracks twice; mine the input into another folder")
     _check_list_rows(crate, proof)
     _check_manifest(crate, proof)
     proof.faults += named_anywhere(crate.storage, removed[0])

@@ -181,11 +181,11 @@ def test_clips_that_are_no_music_are_left_out_and_counted(
     proof = verify_crate(crate)
     assert proof.holds
     assert proof.reasons["clip:not-music"] == len(scores) - len(left) > 0
-    from labeling.weak import weak_clips
+    from labeling.weak import WeakClips, said_of
 
-    (line,) = weak_clips(Crate.open(finished_crate), limit)
+    (line,) = said_of(Crate.open(finished_crate), WeakClips(limit))
     assert line.startswith(f"warning: {len(scores) - len(left)} of {len(scores)} clips")
-    assert list(weak_clips(crate, limit)) == []
+    assert list(said_of(crate, WeakClips(limit))) == []
 
 
 def test_tags_of_files_are_the_metadata_of_clips(tmp_path: Path, tiny_clap: Path, lane: Engine) -> None:

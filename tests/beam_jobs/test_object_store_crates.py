@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from tests.crates import CONFIG, label, mine_clips, plan_crate
 from tests.stores import STORES, forget_clients, free_port, running_store
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", params=STORES)
@@ -62,6 +65,39 @@ def test_a_crate_on_a_store_is_the_local_one(mined: str, finished_crate: Path) -
     assert [name for name in lying if not name.endswith(".parquet")] == [LEDGER]
     assert not [path for path in crate.storage.fs.find(crate.storage.root) if "/." in path]
     assert ClipsJob(root=mined, pours=crate.pour_shards, embedder="", device="cpu").todo() == []
+
+
+def test_two_parts_at_once_make_the_same_crate(
+    store: str, finished_crate: Path, music: Path, tiny_clap: Path, vocabularies: Path
+) -> None:
+    """By the command line, as two tasks of a scheduler do it."""
+    root = plan_crate(music, f"{store}/parts", tiny_clap).storage.url  # type: ignore[arg-type]
+    words = ["--device=cpu", "--workers=1"]
+    labels = ["label", root, *words, "--name=first", f"--vocab=llm_lf={vocabularies}/long.parquet"]
+    labels.append(f"--vocab=rater_sf={vocabularies}/short.parquet")
+    clips = ["clips", root, *words, "--max-reject-share=0.5"]
+    for line, parts in (
+        (clips, 2),
+        (clips, 0),
+        ([*labels, "--step=captions"], 0),
+        ([*labels, "--step=candidates"], 2),
+        ([*labels, "--step=count"], 0),
+        ([*labels, "--step=labels"], 2),
+        (labels, 0),
+    ):
+        tasks = [[*line, f"--part={k}/{parts}"] for k in range(1, parts + 1)] or [line]
+        running = [
+            subprocess.Popen([sys.executable, "-m", "cratedig", *task], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+            for task in tasks
+        ]
+        for process in running:
+            _, said = process.communicate(timeout=300)
+            assert process.returncode == 0, said
+    crate = Crate.open(root)
+    proof = verify_crate(crate)
+    assert proof.holds, proof.faults
+    assert proof.content_hash == verify_crate(Crate.open(finished_crate)).content_hash
+    assert not [path for path in crate.storage.fs.find(crate.storage.root) if "/." in path]
 
 
 def test_a_lost_file_is_made_again(mined: str, tiny_clap: Path) -> None:

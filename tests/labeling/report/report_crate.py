@@ -132,6 +132,7 @@ def label(
     method: Method = "inverse-frequency",
     name: str = "",
     profile_name: str = "noise2music",
+    min_similarity: float | None = None,
 ) -> LabelRun:
     """What `beam_jobs.labels.label_crate` does, in this process."""
     profile = PROFILES[profile_name]
@@ -158,7 +159,7 @@ def label(
         search = ExactSearch(np.load(home.path(matrix)))
         buckets, clips = [], 0
         for shard in crate.shards:
-            clips += find_candidates(crate, chosen, shard, search=search, ids_N=vocabulary.ids).rows
+            clips += find_candidates(crate, chosen, shard, search=search, ids_N=vocabulary.ids, mean_D=None).rows
             _, caption_BK, _ = read_candidates(crate, chosen, shard)
             buckets.append(caption_BK.ravel())
         packed = [data for _, data in bucket_counts(np.concatenate(buckets), vocabulary.ids)]
@@ -173,6 +174,7 @@ def label(
         method=method,
         candidates={slot.slot.name: slot.chosen for slot in opened},
         base_hash=crate.base_hash,
+        min_similarity=min_similarity,
         given_name=name,
     )
     run.begin(crate)

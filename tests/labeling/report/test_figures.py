@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from labeling.report import write_report
+from labeling.report import Report, write_report
 from labeling.report.charts import histogram_chart, rank_chart
 from labeling.report.hubs import compare_hubs
 from labeling.report.pictures import colormap, encode_mp3, mel_picture, mel_position
@@ -25,9 +25,12 @@ from labeling.report.sample import choose_places, read_sample
 from labeling.report.similarity import compare, strangers
 from labeling.report.usage import Counter64, hubness, rank_curve, spread
 from pipeline.crate.crate import CLIPS, LABELS, Crate
+from pipeline.crate.dataset import read_once
 from pipeline.crate.shards import marker_name, part_name
 from pipeline.crate.verify import verify_crate
 from pipeline.errors import BadInput, CrateMismatch, VocabularyProblem
+from pipeline.publishing.card import Sources, write_card
+from pipeline.storage import Storage
 from tests.audio_files import tone, write_audio
 from tests.labeling.report.report_crate import CLIP_S, label, make_crate, make_vocabularies, mine
 
@@ -327,3 +330,43 @@ def test_unfinished_labels_are_named_or_passed_over(crate: Crate, tmp_path: Path
     crate.storage.remove(run.folder)
     with pytest.raises(BadInput, match="clips is -1"):
         write_report(crate, clips=-1)
+
+
+def test_clips_with_fewer_captions_are_compared_with_those_they_have(crate: Crate, tmp_path: Path) -> None:
+    files = make_vocabularies(tmp_path)
+    names = [slot.name for slot in choose_run(crate).slots]  # type: ignore[union-attr]
+    shards = [pq.read_table(p, columns=names) for p in sorted(Path(crate.storage.path(LABELS)).rglob("*.parquet"))]
+    every = [row["score"] for table in shards for labels in table.column("llm_lf").to_pylist() for row in labels]
+    run = label(crate, files, name="strong", min_similarity=float(np.quantile(every, 0.6)))
+    write_report(crate, "strong", clips=0, vocabularies=files)
+    found = crate.storage.read_json("stats.json")["slots"]["llm_lf"]
+    assert 0 < found["similarity"]["pairs"] == found["draws"]["inverse-frequency"]["spread"]["drawn"] < len(every)
+    assert found["similarity"]["clips"] <= found["clips"]
+    assert sum(found["similarity"]["drawn"]) == found["similarity"]["pairs"]
+    crate.storage.remove(run.folder)
+    write_report(crate, clips=0)
+
+
+def test_a_part_is_read_once_for_proof_card_and_page(
+    crate: Crate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files = make_vocabularies(tmp_path)
+    opened: Counter[str] = Counter()
+    real = Storage.open
+    monkeypatch.setattr(Storage, "open", lambda self, name: (opened.update([name]), real(self, name))[1])
+    report, sources = Report(crate, clips=0, vocabularies=files), Sources()
+    read_once(crate, [sources, *report.watchers])
+    report.write()
+    write_card(crate, sources)
+    parts = {name: count for name, count in opened.items() if "part-" in name}
+    assert len(parts) == 5 * len(crate.shards), "clips, rejects, two sets of candidates, labels"
+    assert set(parts.values()) == {1}
+    alone = {name: crate.storage.read_bytes(name) for name in ("stats.json", "README.md", "ATTRIBUTION.csv")}
+    opened.clear()
+    report, sources = Report(crate, clips=0, vocabularies=files), Sources()
+    proof = verify_crate(crate, [sources, *report.watchers])
+    report.write(proof)
+    write_card(crate, sources)
+    assert proof.holds
+    assert {n for name, n in opened.items() if "part-" in name} == {2}, "hashed, then read, where files are local"
+    assert {name: crate.storage.read_bytes(name) for name in alone} == alone
