@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--large-cpu-ms", type=float, default=1_230, help="the same, HTSAT-base (DESIGN's measurement)")
     parser.add_argument("--large-gpu-ms", type=float, default=3.0, help="the same on a GPU; an assumption")
     parser.add_argument("--verify-ms", type=float, default=1.5, help="reading and hashing a clip's 0.8 MB")
-    parser.add_argument("--requests", type=float, default=54, help="a shard, of a whole mine (benchmarks.driver)")
+    parser.add_argument("--requests", type=float, default=20, help="a shard, of a whole mine (benchmarks.driver)")
     parser.add_argument(
         "--request-usd", type=float, default=2e-6, help="half PUT at 5, half GET at 0.4 a million, less"
     )
