@@ -181,7 +181,12 @@ class GuardedDecoder:
 
     def _ready_child(self) -> _Child:
         if self._child is None:
-            self._child = _Child()
+            try:
+                self._child = _Child()
+            except ProgramFault as fault:
+                if not isinstance(fault.__cause__, _ChildDied):
+                    raise
+                self._child = _Child()  # the machine may have killed it; a second time it is the installation
         return self._child
 
 

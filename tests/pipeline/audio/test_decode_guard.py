@@ -269,6 +269,24 @@ def test_a_child_that_cannot_start_is_not_the_tracks_fault(song: str, monkeypatc
         GuardedDecoder(config(), RATES).cut(song)
 
 
+def test_a_child_killed_while_it_starts_costs_nothing(
+    song: str, decoder: GuardedDecoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.audio import decode_guard
+
+    expected = as_bytes(list(decoder.cut(song)[1]))
+    once = (
+        f"import os; p = {str(tmp_path / 'killed')!r}; os.path.exists(p) or (open(p, 'w'), os.kill(os.getpid(), 9)); "
+    )
+    monkeypatch.setattr(decode_guard, "_BOOT", once + decode_guard._BOOT)
+    with GuardedDecoder(config(), RATES) as other:
+        assert as_bytes(list(other.cut(song)[1])) == expected
+    assert (tmp_path / "killed").exists()
+    monkeypatch.setattr(decode_guard, "_BOOT", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(RunFailed, match=r"did not start \(the decoder process was ended by SIGKILL\)"):
+        GuardedDecoder(config(), RATES).cut(song)
+
+
 def test_the_child_is_light(song: str, decoder: GuardedDecoder) -> None:
     list(decoder.cut(song)[1])
     maps = Path(f"/proc/{child_pid(decoder)}/maps")
