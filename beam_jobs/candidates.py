@@ -16,8 +16,9 @@ from beam_jobs.job import PouredJob
 from labeling.search.candidates import CandidateSet, find_candidates, read_candidates, read_mean
 from labeling.search.caption_embeddings import load_embeddings
 from labeling.search.counts import add_bucket_counts, bucket_counts, count_all, read_counts, write_counts
-from labeling.search.exact import CaptionSearch, ExactSearch
+from labeling.search.exact import Captions, CaptionSearch, ExactSearch
 from labeling.search.some import SomeCaptions, SomeSearch, read_heard_rows
+from labeling.search.stated import StatedCaptions
 from pipeline.crate.crate import Crate
 from pipeline.records import ShardReport
 from pipeline.storage import Storage
@@ -59,11 +60,16 @@ class CandidatesJob(PouredJob):
     def todo(self) -> list[int]:
         return self.chosen.undone(Crate.open(self.root))
 
+    def searched(self, storage: Storage, matrix_ND: NDArray[np.float32]) -> tuple[Captions, NDArray[np.int64] | None]:
+        """What the search compares clips with, and of which captions it is; None where of all."""
+        rows_M = read_heard_rows(storage, self.heard_name) if self.heard_name else None
+        captions: Captions = matrix_ND if rows_M is None else SomeCaptions(matrix_ND, rows_M)
+        return StatedCaptions.read(storage, self.folder, captions) if self.chosen.facts else captions, rows_M
+
     def open(self) -> _Worker:
         crate = Crate.open(self.root)
         matrix_ND = load_embeddings(Storage(self.embeddings_root), self.embeddings_name, crate.embedder)
-        rows_M = read_heard_rows(crate.storage, self.heard_name) if self.heard_name else None
-        searched = matrix_ND if rows_M is None else SomeCaptions(matrix_ND, rows_M)
+        searched, rows_M = self.searched(crate.storage, matrix_ND)
         search: CaptionSearch = ExactSearch(searched)
         if self.index_name:
             from labeling.search.fast import open_index

@@ -15,8 +15,7 @@ from beam_jobs.candidates import CandidatesJob
 from beam_jobs.cpus import usable_cpus
 from labeling.search.candidates import read_embeddings
 from labeling.search.caption_embeddings import load_embeddings
-from labeling.search.exact import Captions, ExactSearch
-from labeling.search.some import SomeCaptions, read_heard_rows
+from labeling.search.exact import ExactSearch
 from pipeline.storage import Storage
 
 if TYPE_CHECKING:
@@ -46,9 +45,7 @@ def prepare_index(crate: Crate, job: CandidatesJob, note: Callable[[str], None])
 
     threads = usable_cpus()
     matrix_ND = load_embeddings(Storage(job.embeddings_root), job.embeddings_name, crate.embedder)
-    searched: Captions = matrix_ND
-    if job.heard_name:
-        searched = SomeCaptions(matrix_ND, read_heard_rows(crate.storage, job.heard_name))
+    searched, _ = job.searched(crate.storage, matrix_ND)
     queries_QD = _sample_clips(crate)
     search = FaissSearch(searched, build_index(searched, threads=threads), width=1)
     reached = tune_width(search, ExactSearch(searched), queries_QD, k=job.chosen.k, recall=RECALL)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from beam_jobs.job import PouredJob
 from labeling.label import LabelRun, OpenSlot, label_shard
-from labeling.search.counts import read_counts
+from labeling.search.counts import read_counts, shared_counts
+from labeling.search.stated import read_meanings
 from pipeline.crate.crate import Crate
 from pipeline.errors import CrateMismatch
 from pipeline.progress import Heartbeat
@@ -45,7 +46,13 @@ class LabelsJob(PouredJob):
                 raise CrateMismatch(f"{chosen.folder} has no counts; label again: cratedig label {self.root}")
             vocabulary = map_texts(self.vocabularies[slot.name])
             counts_N = counts.dense(len(vocabulary))
-            slots.append(OpenSlot(slot=slot, chosen=chosen, vocabulary=vocabulary, counts_N=counts_N))
+            meaning_N = None
+            if chosen.facts:
+                meaning_N = read_meanings(crate.storage, chosen.folder)
+                counts_N = shared_counts(counts_N, meaning_N)
+            slots.append(
+                OpenSlot(slot=slot, chosen=chosen, vocabulary=vocabulary, counts_N=counts_N, meaning_N=meaning_N)
+            )
         return _Worker(crate, self.run, slots)
 
 

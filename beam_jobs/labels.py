@@ -22,7 +22,8 @@ from labeling.profiles import PROFILES, Profile, check_vocabulary, resolve_vocab
 from labeling.search.candidates import CandidateSet, mean_embedding, write_mean
 from labeling.search.caption_embeddings import embeddings_name, embeddings_stand
 from labeling.search.counts import read_counts
-from labeling.search.some import unheard, write_heard_rows
+from labeling.search.some import read_heard_rows, unheard, write_heard_rows
+from labeling.search.stated import STATED_FILES, write_stated
 from labeling.weak import left_out_labels
 from pipeline.crate.crate import CANDIDATES, CLIPS, Crate
 from pipeline.errors import BadInput, CrateMismatch
@@ -79,7 +80,8 @@ def label_crate(
     """Label every clip of a finished crate; what an earlier run has already found is used again.
 
     debias: what is taken off each clip before the search, so that no caption wins by an offset of its own: the mean of
-    the crate's clips, or the one that came with the model, moved towards it; `auto` does what the model asks for.
+    the crate's clips, or the one that came with the model, moved towards it; `auto` does what the model asks for. Where
+    the model says what stated facts add to a caption, `model` adds it, and captions of one meaning share their draw.
     captions: `heard` leaves out captions that state what the model was not measured to hear; `auto` likewise.
     min_similarity: captions that score lower are left out. How many drawn ones are below the model's own measure
     without it, `labeling.weak` says.
@@ -108,6 +110,7 @@ def label_crate(
             k=k,
             debias=scoring.offset_hash if scoring and debias == "model" else debias,
             hears=hears,
+            facts=scoring.facts_hash if scoring and debias == "model" else "",
             search=search,
         )
     if "captions" in steps:
@@ -121,6 +124,9 @@ def label_crate(
         for slot_name, job in searching.items():
             if job.heard_name:
                 write_heard_rows(crate.storage, job.heard_name, opened[slot_name], heard[slot_name])
+            if scoring and job.chosen.facts:
+                rows_M = read_heard_rows(crate.storage, job.heard_name) if job.heard_name else None
+                write_stated(crate.storage, job.folder, opened[slot_name], scoring.facts, rows_M)
         embed_captions(crate, searching, opened, embedder, device, engine, stage, note)
         for job in searching.values():
             prepare_index(crate, job, note)
@@ -139,6 +145,7 @@ def label_crate(
         base_hash=crate.base_hash,
         min_similarity=min_similarity,
         given_name=name,
+        holds=scoring.holds if scoring and scoring.facts and debias == "model" else None,
     )
     if "labels" in steps:
         _require_counts(crate, jobs.values())
@@ -155,6 +162,7 @@ def _require_captions(crate: Crate, job: CandidatesJob) -> None:
     """Raises CrateMismatch where the step `captions` was not done for this set; needed only where a search is."""
     storage, chosen = crate.storage, job.chosen
     needed = [job.index_name, job.heard_name, chosen.mean_file if chosen.debias != "none" else ""]
+    needed += [f"{job.folder}/{name}" for name in STATED_FILES] if chosen.facts else []
     stands = embeddings_stand(Storage(job.embeddings_root), job.embeddings_name)
     absent = [file for file in needed if file and not storage.exists(file)]
     if (absent or not stands) and job.todo():
@@ -213,7 +221,15 @@ def _enough_heard(vocabulary: Vocabulary, hears: Sequence[str], k: int, note: Ca
 
 
 def _candidates_job(
-    crate: Crate, vocabulary: Vocabulary, file: str, *, k: int, debias: str, hears: tuple[str, ...], search: str
+    crate: Crate,
+    vocabulary: Vocabulary,
+    file: str,
+    *,
+    k: int,
+    debias: str,
+    hears: tuple[str, ...],
+    facts: str,
+    search: str,
 ) -> CandidatesJob:
     card = vocabulary.card
     chosen = CandidateSet(
@@ -224,6 +240,7 @@ def _candidates_job(
         search=search_name(search, len(vocabulary)),
         debias=debias,
         heard=hears_hash(hears),
+        facts=facts,
         base_hash=crate.base_hash,
     )
     job = CandidatesJob(

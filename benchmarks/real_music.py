@@ -6,8 +6,12 @@
 Two clips of 30 s of each track. For each fact that a caption states and that the tagger has tags for, the clip's rank
 among all clips by those tags: the mean rank is an AUC, .5 is chance, and saying what is always true earns nothing.
 Gain is (AUC - .5) x facts a caption. Intervals (90 %) come from drawing whole tracks anew; `shuffled` gives each clip
-another clip's captions. Voices are left out of captions' facts: music without singing cannot judge them. `--facts`
-writes the AUC of each fact that reaches .6: what `python -m labeling.recipe calibrate --hears` takes.
+another clip's captions. Voices are left out of captions' facts: music without singing cannot judge them. A statement is
+right where the clip's rank is .6 or more, wrong below .4; whether the score tells the two apart is an AUC too, and the
+chance that scoring.json makes of a score is held against the share of statements with a rank above one half; `--holds`
+fits its three numbers anew. `--facts` writes the AUC of each fact that reaches .6, but of tempo, which is held against
+beats a minute: what `python -m labeling.recipe calibrate --hears` takes. `--clips FILE` keeps what was measured of the
+clips, which takes nearly all of the time, and reads it where it lies.
 
 B clips, K captions each, N captions, F facts.
 """
@@ -17,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +31,23 @@ from numpy.typing import NDArray
 from benchmarks.musicnn_tags import RATE_HZ, TAGS, Musicnn
 from labeling.embedders.by_name import load_embedder
 from labeling.embedders.embedder import Embedder
-from labeling.embedders.scoring import read_scoring
+from labeling.embedders.scoring import Scoring, chance_to_hold, read_scoring
 from labeling.evaluation.tag_facts import TAGGED_FACTS, fact_scores
+from labeling.recipe.judging.calibrate import fact_direction
 from labeling.recipe.judging.recorded import recorded_clips
-from labeling.search.exact import ExactSearch
+from labeling.search.exact import Captions, ExactSearch, Found
 from labeling.search.some import SomeCaptions, SomeSearch, heard_rows
+from labeling.search.stated import StatedCaptions, stated_table
 from vocab.grammar.lexicon import WORDS, stated_facts
-from vocab.store import Kind, bundled_vocabulary
+from vocab.store import Kind, Vocabulary, bundled_vocabulary
 
 __all__ = ["main"]
 
 _K = 10
 _HEARD_AUC = 0.6
-_TEMPLATES = ("{}", "{} music", "a piece with {}", "this is {}", "{} sound")
+_RIGHT, _WRONG = 0.6, 0.4
+"""Ranks from and below which a statement counts as right and as wrong."""
+_BINS = 5
 
 
 def main() -> int:
@@ -47,10 +56,12 @@ def main() -> int:
     parser.add_argument("--musicnn", type=Path, required=True, help="its wheel; nothing of it is installed")
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--facts", type=Path, help="write the facts that are heard, with their AUC")
+    parser.add_argument("--holds", action="store_true", help="fit what turns a score into a chance")
+    parser.add_argument("--clips", type=Path, help="a file for what was measured of the clips")
     args = parser.parse_args()
     embedder, tagger = load_embedder(args.model, device="cpu"), Musicnn(args.musicnn)
-    tracks, clips, tags, tempi = _measure(args.folders, embedder, tagger)
-    by_tag = {name: dict(zip(TAGS[name], np.stack([t[name] for t in tags]).T, strict=True)) for name in TAGS}
+    tracks, clips, tags, tempi = _measured(args.clips, args.folders, embedder, tagger)
+    by_tag = {name: dict(zip(TAGS[name], tags[name].T, strict=True)) for name in TAGS}
     facts, score_BF = fact_scores(by_tag)
     score_BF = score_BF[:, [facts.index(fact) for fact in TAGGED_FACTS]]
     rank_BF = (score_BF.argsort(0).argsort(0) + 0.5) / len(score_BF)
@@ -61,26 +72,43 @@ def main() -> int:
         + "|"
     )
     scoring = read_scoring(args.model, embedder.card.weights_hash)
+    judged: dict[str, NDArray[np.float64]] = {}
     for kind in ("long", "short"):
         vocabulary = bundled_vocabulary(kind)
         captions_ND = embedder.embed_text(vocabulary.texts.to_pylist())
-        ways = [("plain cosine, all captions", clips, np.arange(len(vocabulary)))]
+        plain = ExactSearch(captions_ND).top(clips, _K)
+        _print_captions(kind, "plain cosine, all captions", plain, rank_BF, tracks)
         if scoring:
-            taken_off = scoring.offset_with(clips.mean(axis=0), len(clips))
-            ways.append(("the model's own way", clips - taken_off, heard_rows(vocabulary, scoring.hears)))
-        for name, queries_BD, rows_M in ways:
-            search = SomeSearch(ExactSearch(SomeCaptions(captions_ND, rows_M)), rows_M)
-            _print_captions(kind, name, search.top(queries_BD, _K).rows_QK, rank_BF, tracks)
-    heard = _print_facts(embedder, clips, score_BF)
-    _print_tempo(embedder, clips, np.array(tempi))
+            own = _own_way(scoring, vocabulary, captions_ND, clips)
+            judged[kind] = _print_captions(kind, "the model's own way", own, rank_BF, tracks)
+    if judged:
+        holds = _fitted(np.concatenate(list(judged.values()))) if args.holds else scoring.holds if scoring else None
+        _print_scores(judged, holds)
+    heard = _print_facts(embedder, clips, score_BF, tempi[:, 1])
+    _print_tempo(embedder, clips, tempi)
     if args.facts:
         args.facts.write_text(json.dumps(heard, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
+def _measured(
+    file: Path | None, folders: list[Path], embedder: Embedder, tagger: Musicnn
+) -> tuple[list[str], NDArray[np.float32], dict[str, NDArray[np.float32]], NDArray[np.float64]]:
+    """Of each clip its track, embedding, tags by tag set, and beats a minute with onsets a second."""
+    if file is None or not file.exists():
+        tracks, clips, tags, tempi = _measure(folders, embedder, tagger)
+        by_set = {name: np.stack([t[name] for t in tags]) for name in TAGS}
+        if file is None:
+            return tracks, np.stack(clips), by_set, np.array(tempi)
+        with file.open("wb") as out:
+            np.savez(out, tracks=tracks, clips=np.stack(clips), tempi=tempi, **by_set)
+    with np.load(file, allow_pickle=False) as found:
+        return found["tracks"].tolist(), found["clips"], {name: found[name] for name in TAGS}, found["tempi"]
+
+
 def _measure(
     folders: list[Path], embedder: Embedder, tagger: Musicnn
-) -> tuple[list[str], NDArray[np.float32], list[dict[str, NDArray[np.float32]]], list[tuple[float, float]]]:
+) -> tuple[list[str], list[NDArray[np.float32]], list[dict[str, NDArray[np.float32]]], list[tuple[float, float]]]:
     import soxr
     from librosa.beat import beat_track
     from librosa.onset import onset_detect, onset_strength
@@ -96,7 +124,20 @@ def _measure(
             bpm = float(np.atleast_1d(beat_track(onset_envelope=onsets, sr=rate)[0])[0])
             tempi.append((bpm, len(onset_detect(onset_envelope=onsets, sr=rate)) / 30))
         print(f"{folder}: {len(found)} clips so far", file=sys.stderr, flush=True)
-    return tracks, np.stack(found), tags, tempi
+    return tracks, found, tags, tempi
+
+
+def _own_way(
+    scoring: Scoring, vocabulary: Vocabulary, captions_ND: NDArray[np.float32], clips_BD: NDArray[np.float32]
+) -> Found:
+    """What `label` finds with the model's own numbers, the clips being a crate."""
+    rows_M = heard_rows(vocabulary, scoring.hears)
+    captions: Captions = SomeCaptions(captions_ND, rows_M)
+    if scoring.facts:
+        stated_MP = stated_table(vocabulary, scoring.facts, rows_M)
+        captions = StatedCaptions(captions, stated_MP, np.stack(list(scoring.facts.values())))
+    search = SomeSearch(ExactSearch(captions), rows_M)
+    return search.top(clips_BD - scoring.offset_with(clips_BD.mean(axis=0), len(clips_BD)), _K)
 
 
 def _judged_facts(text: str) -> list[int]:
@@ -105,9 +146,11 @@ def _judged_facts(text: str) -> list[int]:
 
 
 def _print_captions(
-    kind: Kind, name: str, rows_BK: NDArray[np.int64], rank_BF: NDArray[np.float64], tracks: list[str]
-) -> None:
-    texts = bundled_vocabulary(kind).texts
+    kind: Kind, name: str, found: Found, rank_BF: NDArray[np.float64], tracks: list[str]
+) -> NDArray[np.float64]:
+    """Prints a row of the table; returns (statements, 4): score, facts that the caption states, rank, mean rank of the
+    caption's statements."""
+    texts, rows_BK = bundled_vocabulary(kind).texts, found.rows_QK
     stated = {int(row): _judged_facts(texts[int(row)].as_py()) for row in np.unique(rows_BK)}
     facts = [[f for row in rows_K for f in stated[int(row)]] for rows_K in rows_BK]
     count_B = np.array([len(f) for f in facts])
@@ -134,31 +177,77 @@ def _print_captions(
         f"{(uses > 0).sum()} of {rows_BK.size} | {uses.max()} |",
         flush=True,
     )
+    said = []
+    for clip, (rows_K, score_K) in enumerate(zip(rows_BK, found.scores_QK, strict=True)):
+        for row, score in zip(rows_K, score_K, strict=True):
+            if ranks := [rank_BF[clip, f] for f in stated[int(row)]]:
+                facts_stated = len(stated_facts(texts[int(row)].as_py()))
+                said += [(score, facts_stated, rank, np.mean(ranks)) for rank in ranks]
+    return np.array(said)
 
 
-def _fact_vector(embedder: Embedder, fact: str) -> NDArray[np.float32]:
-    mean = embedder.embed_text([t.format(w) for w in WORDS[fact][:4] for t in _TEMPLATES]).mean(axis=0)
-    out: NDArray[np.float32] = mean / np.linalg.norm(mean)
-    return out
+def _print_scores(judged: Mapping[str, NDArray[np.float64]], holds: Sequence[float] | None) -> None:
+    """Whether a score tells right from wrong, and a chance what it says it is."""
+    print(
+        "\n| captions | statements right, of right and wrong | AUC of the score, right against wrong | likewise, "
+        "captions by the mean of their facts | chance that was given: share that holds, by fifths |\n"
+        + "|---" * 5
+        + "|"
+    )
+    for kind, said in judged.items():
+        right, wrong = (said[of] for of in (said[:, 2] >= _RIGHT, said[:, 2] < _WRONG))
+        each = np.unique(said[:, [0, 1, 3]], axis=0)
+        good, bad = (each[of, 0] for of in (each[:, 2] >= _RIGHT, each[:, 2] < _WRONG))
+        fifths = ""
+        if holds is not None:
+            chance = np.array([chance_to_hold(holds, score, int(facts)) for score, facts in said[:, :2]])
+            parts = np.array_split(np.argsort(chance, kind="stable"), _BINS)
+            fifths = ", ".join(f"{chance[p].mean():.2f}: {(said[p, 2] >= 0.5).mean():.2f}" for p in parts)
+        print(
+            f"| {kind} | {len(right) / (len(right) + len(wrong)):.2f} | {_above(right[:, 0], wrong[:, 0]):.3f} | "
+            f"{_above(good, bad):.3f} | {fifths} |"
+        )
+    if holds is not None:
+        print(f"holds: {[round(float(x), 3) for x in holds]}")
 
 
-def _print_facts(embedder: Embedder, clips_BD: NDArray[np.float32], score_BF: NDArray[np.float64]) -> dict[str, float]:
-    """AUC of each fact's own score: the tagger's top fifth of clips against its lower half."""
+def _above(high: NDArray[np.floating], low: NDArray[np.floating]) -> float:
+    return float((np.sign(high[:, None] - low[None]).mean() + 1) / 2)
+
+
+def _fitted(said: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logistic regression of a rank above one half on score and facts stated, by Newton's method."""
+    x_N3, y_N = np.column_stack([np.ones(len(said)), said[:, :2]]), said[:, 2] >= 0.5
+    w_3 = np.zeros(3)
+    for _ in range(30):
+        p_N = 1 / (1 + np.exp(-x_N3 @ w_3))
+        w_3 = w_3 + np.linalg.solve((x_N3 * (p_N * (1 - p_N))[:, None]).T @ x_N3, x_N3.T @ (y_N - p_N))
+    return w_3
+
+
+def _print_facts(
+    embedder: Embedder, clips_BD: NDArray[np.float32], score_BF: NDArray[np.float64], onsets_B: NDArray[np.float64]
+) -> dict[str, float]:
+    """AUC of each fact's own score: the tagger's top fifth of clips (of density: by onsets) against its lower half."""
+    judges = dict(zip(TAGGED_FACTS, score_BF.T, strict=True))
+    judges |= {"density:busy": onsets_B, "density:sparse": -onsets_B}
     found = {}
-    for column, fact in enumerate(TAGGED_FACTS):
-        mine_B, judge_B = clips_BD @ _fact_vector(embedder, fact), score_BF[:, column]
+    for fact, judge_B in judges.items():
+        mine_B = clips_BD @ fact_direction(embedder, fact)
         high, low = mine_B[judge_B >= np.quantile(judge_B, 0.8)], mine_B[judge_B < np.quantile(judge_B, 0.5)]
         found[fact] = float((high[:, None] > low[None]).mean())
     print("\n| fact | AUC |\n|---|---|")
     for fact, auc in sorted(found.items(), key=lambda pair: -pair[1]):
         print(f"| {fact} | {auc:.2f} |")
-    return {fact: round(auc, 3) for fact, auc in found.items() if auc >= _HEARD_AUC}
+    heard = {f: round(auc, 3) for f, auc in found.items() if auc >= _HEARD_AUC and not f.startswith("tempo:")}
+    leads = {f"lead:{f.removeprefix('instrument:')}": auc for f, auc in heard.items() if f.startswith("instrument:")}
+    return heard | {lead: auc for lead, auc in leads.items() if lead in WORDS}
 
 
 def _print_tempo(embedder: Embedder, clips_BD: NDArray[np.float32], tempi_B2: NDArray[np.float64]) -> None:
     from scipy.stats import spearmanr  # type: ignore[import-untyped]
 
-    faster_B = clips_BD @ (_fact_vector(embedder, "tempo:fast") - _fact_vector(embedder, "tempo:slow"))
+    faster_B = clips_BD @ (fact_direction(embedder, "tempo:fast") - fact_direction(embedder, "tempo:slow"))
     bpm, onsets = (float(spearmanr(faster_B, tempi_B2[:, k])[0]) for k in (0, 1))
     print(f"\nfast less slow, rank correlation: {bpm:.2f} with beats a minute, {onsets:.2f} with onsets a second")
 

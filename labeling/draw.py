@@ -36,13 +36,15 @@ def draw(
     drawn: int,
     method: Method = "inverse-frequency",
     allowed_BK: NDArray[np.bool_] | None = None,
+    meaning_BK: NDArray[np.int64] | None = None,
 ) -> NDArray[np.intp]:
     """(B, K') columns of the candidates that were drawn, best candidate first.
 
     Without replacement, each next one with probability proportional to 1/count among those left: the K' largest of
     log(1/count) + Gumbel noise have just that law (Gumbel top-k). The noise comes from (seed, clip, caption) alone, so
     the draw of a clip depends on no other clip, and on no order. `uniform` and `top` are the controls: all weights
-    equal, and the K' best by score. Candidates that are not allowed come last, after all that are.
+    equal, and the K' best by score. Of candidates of one meaning the first drawn stays in its place, the others come
+    after all other meanings; candidates that are not allowed come last of all.
     """
     K = caption_BK.shape[1]
     if drawn > K:
@@ -56,4 +58,18 @@ def draw(
     if allowed_BK is not None:
         keys_BK = np.where(allowed_BK, keys_BK, -np.inf)
     order_BK = np.argsort(-keys_BK, axis=1, kind="stable")
+    if meaning_BK is not None:
+        late_BK = _said_before(np.take_along_axis(meaning_BK, order_BK, axis=1)).astype(np.int8)
+        if allowed_BK is not None:
+            late_BK += 2 * ~np.take_along_axis(allowed_BK, order_BK, axis=1)
+        order_BK = np.take_along_axis(order_BK, np.argsort(late_BK, axis=1, kind="stable"), axis=1)
     return np.sort(order_BK[:, :drawn], axis=1)
+
+
+def _said_before(value_BK: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a column to the left has the same value."""
+    order_BK = np.argsort(value_BK, axis=1, kind="stable")
+    sorted_BK = np.take_along_axis(value_BK, order_BK, axis=1)
+    said_BK = np.zeros(value_BK.shape, dtype=bool)
+    np.put_along_axis(said_BK, order_BK[:, 1:], sorted_BK[:, 1:] == sorted_BK[:, :-1], axis=1)
+    return said_BK

@@ -46,6 +46,8 @@ class LabelRun:
     min_similarity: float | None = None
     """Captions with a lower score are left out; a clip may then have fewer than its profile draws, or none."""
     given_name: str = ""
+    holds: tuple[float, float, float] | None = None
+    """What makes of a score the chance that what a caption states holds (`chance_to_hold`); it moves no draw."""
 
     @property
     def hash(self) -> str:
@@ -72,6 +74,7 @@ class LabelRun:
             "method": self.method,
             "min_similarity": self.min_similarity,
             "prompt": self.profile.prompt,
+            "holds": None if self.holds is None else list(self.holds),
             "slots": {
                 slot.name: {
                     "kind": slot.kind,
@@ -84,6 +87,7 @@ class LabelRun:
                     "search": self.candidates[slot.name].search,
                     "debias": self.candidates[slot.name].debias,
                     "heard": self.candidates[slot.name].heard,
+                    "facts": self.candidates[slot.name].facts,
                 }
                 for slot in self.profile.slots
             },
@@ -123,6 +127,9 @@ class OpenSlot:
     chosen: CandidateSet
     vocabulary: Vocabulary
     counts_N: NDArray[np.int64]
+    """How often the caption is a candidate; with `meaning_N`, how often any caption of its meaning is."""
+    meaning_N: NDArray[np.int64] | None = None
+    """Equal for captions that mean the same, of which a clip gets one before it gets two."""
 
 
 def label_shard(crate: Crate, run: LabelRun, shard: int, slots: list[OpenSlot], *, drawn_by: str) -> ShardReport:
@@ -195,6 +202,7 @@ def label_columns(
         drawn=drawn,
         method=method,
         allowed_BK=allowed_BK,
+        meaning_BK=None if opened.meaning_N is None else opened.meaning_N[rows_BK],
     )
     kept = np.take_along_axis(allowed_BK, ranks, axis=1)
 

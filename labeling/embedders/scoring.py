@@ -1,14 +1,16 @@
 """What a model's makers measured about choosing captions by it: `scoring.json` beside its weights.
 
 D dimensions. The bundled model asks that its mean embedding of recorded music be taken off a clip's before the search,
-and that only captions be chosen that state what it was measured to hear. A model without the file asks for nothing.
+that only captions be chosen that state what it was measured to hear, and that each fact which a caption states be added
+to the caption's own embedding. A model without the file asks for nothing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +19,12 @@ from labeling.embedders.by_name import model_folder
 from pipeline.errors import EmbedderProblem
 from pipeline.ids import content_hash
 
-__all__ = ["Scoring", "hears_hash", "read_scoring"]
+__all__ = ["Scoring", "chance_to_hold", "hears_hash", "read_scoring"]
 
 _OFFSET_CLIPS = 50
 """As many clips of a crate weigh as much as the mean that came with the model."""
+_FACTS_VERSION = 1
+"""Raised when captions that state the same are found or drawn otherwise."""
 _CHOICE_VERSION = 1
 """Raised when the same facts leave other captions."""
 
@@ -34,9 +38,14 @@ class Scoring:
     hears: tuple[str, ...]
     """Facts of the lexicon that a caption may state; the file says beside each how well recordings with it were told
     from others (AUC), where that was measured."""
+    facts: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """(D,) each: what is added to the embedding of a caption that states the fact: the fact's own direction, divided by
+    the spread of its scores over recorded music and weighed by how well it is heard."""
     min_music: float | None = None
     """`music_score` below which recorded sounds were more often something else than music."""
     min_similarity: float | None = None
+    holds: tuple[float, float, float] | None = None
+    """For `chance_to_hold`, fitted to what an independent judge found of captions on recordings."""
     """Score below which a caption says no more of a clip than of others, its offset taken off."""
 
     def offset_with(self, mean_D: NDArray[np.float32], clips: int) -> NDArray[np.float32]:
@@ -47,6 +56,21 @@ class Scoring:
     @property
     def offset_hash(self) -> str:
         return content_hash([_OFFSET_CLIPS, [round(float(x), 6) for x in self.offset_D]])[:8]
+
+    @property
+    def facts_hash(self) -> str:
+        """Empty where captions are found by their own embeddings alone."""
+        if not self.facts:
+            return ""
+        return content_hash(
+            [_FACTS_VERSION, [[fact, [round(float(x), 6) for x in v]] for fact, v in self.facts.items()]]
+        )[:8]
+
+
+def chance_to_hold(holds: Sequence[float], score: float, facts: int) -> float:
+    """Of a fact that a caption of this score states, among so many: 1 / (1 + exp(-(a + b score + c facts)))."""
+    a, b, c = holds
+    return 1 / (1 + math.exp(-(a + b * score + c * facts)))
 
 
 def hears_hash(hears: Sequence[str]) -> str:
@@ -67,8 +91,12 @@ def read_scoring(name_or_path: str, weights_hash: str) -> Scoring | None:
         return Scoring(
             offset_D=np.array(said["offset"], np.float32),
             hears=tuple(said["hears"]),
+            facts={fact: np.array(vector, np.float32) for fact, vector in sorted(said.get("facts", {}).items())},
             min_music=said.get("min_music"),
             min_similarity=said.get("min_similarity"),
+            holds=(float(said["holds"][0]), float(said["holds"][1]), float(said["holds"][2]))
+            if "holds" in said
+            else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise EmbedderProblem(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labeling.embedders.scoring import chance_to_hold
 from labeling.report.charts import histogram_chart, rank_chart
 from labeling.report.pictures import encode_mp3, mel_picture, mel_position
 from labeling.report.runs import ReportRun, choose_run
@@ -22,6 +23,7 @@ from pipeline.crate.crate import Crate
 from pipeline.crate.dataset import Watcher, read_once
 from pipeline.crate.verify import Proof
 from pipeline.errors import BadInput
+from vocab.grammar.lexicon import stated_facts
 
 __all__ = ["PAGE", "STATS", "Report", "write_report"]
 
@@ -162,7 +164,7 @@ def _clip_context(clip: SampledClip, run: ReportRun | None) -> dict[str, Any]:
         ],
         s_marks=[(f"{i * step:g}", round(100 * i * step / seconds, 2)) for i in range(int(seconds / step + 1e-9) + 1)],
     )
-    slots = [(slot, clip.labels.get(slot.name) or []) for slot in run.slots] if run else []
+    slots = [(slot, _labels(clip.labels.get(slot.name) or [], run)) for slot in run.slots] if run else []
     extra = [(pair["name"], pair["value"]) for pair in clip.row["extra"] or [] if pair["value"]]
     return {
         "row": clip.row,
@@ -172,6 +174,15 @@ def _clip_context(clip: SampledClip, run: ReportRun | None) -> dict[str, Any]:
         "prompt": clip.labels.get("prompt") or "",
         "whole": len(shown_T) == len(samples_T),
     }
+
+
+def _labels(drawn: Sequence[Mapping[str, Any]], run: ReportRun) -> list[Mapping[str, Any]]:
+    """With the chance that what each says holds: None where it states no fact, or that was not measured."""
+    facts = [len(stated_facts(label["text"])) if run.holds else 0 for label in drawn]
+    return [
+        {**label, "holds": chance_to_hold(run.holds, label["score"], n) if run.holds and n else None}
+        for label, n in zip(drawn, facts, strict=True)
+    ]
 
 
 def _count(value: float) -> str:

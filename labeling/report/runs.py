@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,8 @@ class ReportRun:
     run_hash: str
     drawn_by: str
     """Of the run and the counts that it was drawn by."""
+    holds: Sequence[float] | None
+    """For `chance_to_hold`; None where that was not measured for the model."""
     slots: tuple[ReportSlot, ...]
 
     @property
@@ -89,6 +91,7 @@ def _read(crate: Crate, name: str) -> ReportRun:
             prompt=described["prompt"],
             run_hash=described["run_hash"],
             drawn_by=described["drawn_by"],
+            holds=described.get("holds"),
             slots=tuple(_slot(crate, slot, described["slots"][slot]) for slot in sorted(described["slots"])),
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -106,6 +109,7 @@ def _slot(crate: Crate, name: str, described: Mapping[str, Any]) -> ReportSlot:
         search=described["search"],
         debias={True: "crate", False: "none"}.get(described["debias"], described["debias"]),  # once a flag
         heard=described.get("heard", ""),
+        facts=described.get("facts", ""),
         base_hash=crate.base_hash,
     )
     if chosen.folder != described["candidates"] or not crate.storage.exists(chosen.set_file):

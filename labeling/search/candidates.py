@@ -60,12 +60,16 @@ class CandidateSet:
     """Hash of the facts that a caption may state; empty where every caption may be chosen."""
     base_hash: str
     """Of the crate: its settings and embedder."""
+    facts: str = ""
+    """Hash of what the facts that a caption states add to its embedding; empty where it is searched as it is, and drawn
+    without regard to what it means."""
 
     @property
     def hash(self) -> str:
         debias = {"none": False, "crate": True}.get(self.debias, self.debias)
         heard = [self.heard] if self.heard else []
-        return content_hash([self.vocabulary_hash, self.k, self.search, debias, self.base_hash, *heard])
+        facts = [["facts", self.facts]] if self.facts else []
+        return content_hash([self.vocabulary_hash, self.k, self.search, debias, self.base_hash, *heard, *facts])
 
     @property
     def folder(self) -> str:

@@ -6,6 +6,8 @@ N captions, D dimensions.
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,14 @@ from pipeline.ids import content_hash
 from pipeline.records import EmbedderCard
 from pipeline.storage import HashingFile, Storage
 
-__all__ = ["embeddings_name", "embeddings_stand", "load_embeddings", "seal_embeddings"]
+__all__ = [
+    "embeddings_name",
+    "embeddings_stand",
+    "load_embeddings",
+    "read_array",
+    "seal_embeddings",
+    "write_array",
+]
 
 
 def embeddings_name(vocabulary_hash: str, embedder: EmbedderCard) -> str:
@@ -50,3 +59,18 @@ def load_embeddings(storage: Storage, name: str, embedder: EmbedderCard) -> NDAr
             f"{embedder.dimension}-d ones; delete the file and run again"
         )
     return matrix_ND
+
+
+def write_array(storage: Storage, name: str, made: Callable[[], NDArray[Any]]) -> None:
+    """An array about the captions, sealed like their matrix; where it stands it is not made."""
+    if not embeddings_stand(storage, name):
+        with storage.write(name) as file:
+            np.lib.format.write_array(file, made(), allow_pickle=False)
+        seal_embeddings(storage, name, file)
+
+
+def read_array(storage: Storage, name: str) -> NDArray[Any]:
+    """What `write_array` wrote."""
+    with storage.open(name) as file:
+        array: NDArray[Any] = np.load(file, allow_pickle=False)
+    return array

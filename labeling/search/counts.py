@@ -29,6 +29,7 @@ __all__ = [
     "count_all",
     "counts_sha256",
     "read_counts",
+    "shared_counts",
     "write_counts",
 ]
 
@@ -137,6 +138,14 @@ def read_counts(
 def counts_sha256(storage: Storage, chosen: CandidateSet) -> str:
     """Of the counts' file, without reading it."""
     return str(read_sealed(storage, chosen.set_file)["files"][chosen.counts_file]["sha256"])
+
+
+def shared_counts(counts_N: NDArray[np.int64], meaning_N: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) how often any caption of the same meaning is a candidate."""
+    _, code_N = np.unique(meaning_N, return_inverse=True)
+    total = np.zeros(int(code_N.max(initial=-1)) + 1, dtype=np.int64)
+    np.add.at(total, code_N, counts_N)
+    return total[code_N]
 
 
 def _pack(rows: NDArray[np.int64], counts: NDArray[np.int64]) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.search.caption_embeddings import embeddings_stand, seal_embeddings
+from labeling.search.caption_embeddings import read_array, write_array
 from labeling.search.exact import CaptionSearch, Found
 from pipeline.storage import Storage
 from vocab.grammar.named import reasons_unheard
@@ -32,17 +32,12 @@ def heard_rows(vocabulary: Vocabulary, hears: Collection[str]) -> NDArray[np.int
 
 def write_heard_rows(storage: Storage, name: str, vocabulary: Vocabulary, hears: Collection[str]) -> None:
     """`heard_rows` in a file, for workers that then need no texts; nothing where it stands."""
-    if not embeddings_stand(storage, name):
-        with storage.write(name) as file:
-            np.lib.format.write_array(file, heard_rows(vocabulary, hears))
-        seal_embeddings(storage, name, file)
+    write_array(storage, name, lambda: heard_rows(vocabulary, hears))
 
 
 def read_heard_rows(storage: Storage, name: str) -> NDArray[np.int64]:
     """(M,) what `write_heard_rows` wrote."""
-    with storage.open(name) as file:
-        rows_M: NDArray[np.int64] = np.load(file, allow_pickle=False)
-    return rows_M
+    return read_array(storage, name)
 
 
 class SomeCaptions:

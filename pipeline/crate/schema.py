@@ -48,9 +48,10 @@ LABEL_TYPE = pa.list_(
 )
 """The captions drawn for a clip from one vocabulary, best first.
 
-score: cosine (less the caption's mean where hubs were corrected). rank: place among the candidates, from 0.
-count: how often the caption is a candidate, over all clips. probability: its share of the draw's weights,
-(1/count) / sum over the candidates of 1/count (PAPER 3.6).
+score: cosine, less the caption's mean where hubs were corrected, and with what its facts add where the model asks for
+that. rank: place among the candidates, from 0. count: how often the caption is a candidate, over all clips; where facts
+count, how often any caption of its meaning is. probability: its share of the draw's weights, (1/count) / sum over the
+candidates of 1/count (PAPER 3.6).
 """
 
 

@@ -117,7 +117,10 @@ def _join_shard(crate: Crate, index: int, clashing: Clash, merged: Crate, shard:
 def _beside_shards(crate: Crate, sets: Sequence[str]) -> list[str]:
     """Caption matrices with their seals, and the means and indexes that candidates were found by."""
     matrices = [f"{CANDIDATES}/{n}" for n in crate.storage.list(CANDIDATES) if n.endswith((".npy", ".npy.json"))]
-    kept = ("mean-embedding.json", "captions.faiss", "captions.faiss.json", "heard-rows.npy", "heard-rows.npy.json")
+    arrays = [
+        f"{name}.npy{end}" for name in ("heard-rows", "stated", "fact-vectors", "meanings") for end in ("", ".json")
+    ]
+    kept = ("mean-embedding.json", "captions.faiss", "captions.faiss.json", *arrays)
     found = [f"{name}/{beside}" for name in sets for beside in kept]
     return matrices + [name for name in found if crate.storage.exists(name)]
 

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -88,8 +89,6 @@ def test_a_model_that_brings_numbers_has_its_own_mean_taken_off_and_only_what_it
 ) -> None:
     import json
 
-    import pyarrow as pa
-
     from labeling.embedders.by_name import load_embedder
     from vocab.grammar.lexicon import stated_facts
     from vocab.store import Vocabulary, write_vocabulary
@@ -129,6 +128,54 @@ def test_a_model_that_brings_numbers_has_its_own_mean_taken_off_and_only_what_it
     file = f"labels/{{}}/pour-00000/part-00000-of-{len(crate.shards):05d}.parquet"
     first, second = (pq.read_table(tmp_path / "crate" / file.format(name)) for name in ("first", plain))
     assert first.column("llm_lf") == second.column("llm_lf")
+
+
+def test_captions_are_found_by_their_facts_and_drawn_by_their_meaning(
+    finished_crate: Path, tmp_path: Path, vocabularies: Path, lane: Engine
+) -> None:
+    import json
+
+    from labeling.embedders.by_name import load_embedder
+    from vocab.grammar.lexicon import stated_facts
+    from vocab.store import Vocabulary, write_vocabulary
+
+    shutil.copytree(finished_crate, tmp_path / "crate")
+    crate = Crate.open(tmp_path / "crate")
+    clap = tmp_path / "clap"
+    shutil.copytree(crate.embedder_source, clap)
+    rng = np.random.default_rng(6)
+    texts = {}
+    for kind in ("long", "short"):  # the same captions, with what they state: a few meanings
+        known = Vocabulary.load(vocabularies / f"{kind}.parquet")
+        texts[kind] = known.texts.to_pylist()
+        facts = pa.array([sorted(stated_facts(text))[:1] for text in texts[kind]], pa.list_(pa.string()))
+        place = known.table.column_names.index("facts")
+        write_vocabulary(tmp_path / f"{kind}.parquet", known.table.set_column(place, "facts", facts), known.card)
+    first = [sorted(stated_facts(text))[:1] for text in texts["long"]]
+    vectors = {fact: rng.normal(0, 0.2, crate.embedder.dimension) for fact in sorted({f for one in first for f in one})}
+    offset = rng.normal(0, 0.1, crate.embedder.dimension)
+    scoring = {"weights_hash": crate.embedder.weights_hash, "offset": offset.tolist(), "hears": list(vectors)}
+    (clap / "scoring.json").write_text(json.dumps(scoring | {"facts": {f: v.tolist() for f, v in vectors.items()}}))
+    run = label(crate, tmp_path, lane, name="stated", captions="all", embedder=str(clap))
+    clips = pq.read_table([tmp_path / "crate" / crate.clips_part(i) for i in crate.shards]).to_pylist()
+    labels = pq.read_table(sorted((tmp_path / "crate" / "labels" / run).rglob("*.parquet"))).to_pylist()
+    sums = load_embedder(str(clap), device="cpu").embed_text(texts["long"]).astype(np.float64)
+    sums += np.stack([sum((vectors[f] for f in one), np.zeros(len(offset))) for one in first])
+    embeddings = np.array([c["embedding"] for c in clips])
+    scores = (embeddings - (len(clips) * embeddings.mean(0) + 50 * offset) / (len(clips) + 50)) @ sums.T
+    tops = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+    meaning = [tuple(one) or (row,) for row, one in enumerate(first)]
+    counts = Counter(meaning[i] for top in tops for i in top)
+    repeated = 0
+    for row, top, score in zip(labels, tops, scores, strict=True):
+        drawn = [texts["long"].index(x["text"]) for x in row["llm_lf"]]
+        assert set(drawn) <= set(top.tolist())
+        assert [x["score"] for x in row["llm_lf"]] == pytest.approx(score[drawn], abs=1e-4)
+        assert [x["count"] for x in row["llm_lf"]] == [counts[meaning[i]] for i in drawn]
+        assert len({meaning[i] for i in drawn}) == min(3, len({meaning[i] for i in top}))
+        repeated += len({meaning[i] for i in top}) < 10
+    assert repeated  # else the test shows nothing
+    assert verify_crate(crate).faults == []
 
 
 def test_numbers_that_a_model_does_not_bring_are_refused(

@@ -86,3 +86,35 @@ def test_the_noise_is_fixed_for_all_time() -> None:
     many = draw_uniform(7, clips(2000)[:, None], np.arange(50, dtype=np.uint64)[None])
     assert abs(many.mean() - 0.5) < 0.003
     assert abs(np.quantile(many, 0.1) - 0.1) < 0.005
+
+
+def test_a_meaning_is_drawn_again_only_after_all_others() -> None:
+    n = 20_000
+    captions = np.array([hash_u64("caption", i) for i in range(5)], dtype=np.uint64)
+    got = draw(
+        seed=1,
+        clip_B=clips(n),
+        caption_BK=np.tile(captions, (n, 1)),
+        counts_BK=np.ones((n, 5), dtype=np.int64),
+        drawn=3,
+        allowed_BK=np.tile([True, True, True, True, False], (n, 1)),
+        meaning_BK=np.tile([7, 7, 7, 9, 11], (n, 1)),
+    )
+    assert (got[:, 2] == 3).all()  # the other meaning always, the one that is not allowed never
+    pairs = sorted({(int(a), int(b)) for a, b in got[:, :2]})
+    assert pairs == [(0, 1), (0, 2), (1, 2)]
+    for pair in pairs:
+        assert (got[:, :2] == pair).all(axis=1).mean() == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_meanings_that_are_all_different_change_nothing() -> None:
+    n = 300
+    captions = np.array([hash_u64("caption", i) for i in range(6)], dtype=np.uint64)
+    settings = {
+        "seed": 4,
+        "clip_B": clips(n),
+        "caption_BK": np.tile(captions, (n, 1)),
+        "counts_BK": np.tile([3, 1, 4, 1, 5, 9], (n, 1)),
+        "drawn": 3,
+    }
+    assert np.array_equal(draw(**settings), draw(**settings, meaning_BK=np.tile(np.arange(6), (n, 1))))

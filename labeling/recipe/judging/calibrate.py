@@ -1,4 +1,5 @@
-"""`scoring.json` of a model: what is taken off every clip before its captions are searched, and what it may state.
+"""`scoring.json` of a model: what is taken off every clip before its captions are searched, what captions may state,
+and what each fact adds to a caption that states it.
 
 B clips, D dimensions. Recordings lie in a narrow cone of the model's space, so that a caption's own offset would decide
 more than the clip does; their mean is measured once, on music that no judgement of the model uses, and shipped.
@@ -9,14 +10,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labeling.embedders.by_name import load_embedder
+from labeling.embedders.embedder import Embedder, mean_direction
 from labeling.recipe.judging.recorded import recorded_clips
+from vocab.grammar.lexicon import WORDS
 
-__all__ = ["calibrate", "write_scoring"]
+__all__ = ["calibrate", "fact_direction", "fact_vector", "write_scoring"]
+
+_CAPTION_SPREAD = 0.08
+"""Of a caption's cosines with recorded clips, about: a fact counts as much as the caption's own embedding does."""
+_TEMPLATES = ("{}", "{} music", "a piece with {}", "this is {}", "{} sound")
 
 
 def calibrate(model: Path, folders: Sequence[Path], hears: Mapping[str, float]) -> int:
@@ -24,19 +32,55 @@ def calibrate(model: Path, folders: Sequence[Path], hears: Mapping[str, float]) 
     embedder = load_embedder(str(model), device="cpu")
     rate = embedder.card.sample_rate_hz
     found = [embedder.embed_clips([clip])[0] for folder in folders for _, clip in recorded_clips(folder, rate)]
-    write_scoring(model, embedder.card.weights_hash, np.stack(found), hears)
+    directions = {fact: fact_direction(embedder, fact) for fact in hears}
+    write_scoring(model, embedder.card.weights_hash, np.stack(found), hears, directions)
     return len(found)
 
 
-def write_scoring(model: Path, weights_hash: str, clips_BD: NDArray[np.float32], hears: Mapping[str, float]) -> None:
+def fact_direction(embedder: Embedder, fact: str) -> NDArray[np.float32]:
+    """(D,) of unit length: the mean of texts that say the fact."""
+    return mean_direction(embedder.embed_text([t.format(word) for word in WORDS[fact][:4] for t in _TEMPLATES]))
+
+
+def fact_vector(direction_D: NDArray[np.float32], clips_BD: NDArray[np.float32], auc: float) -> NDArray[np.float32]:
+    """What a fact adds to a caption: its direction over the spread of its scores on recordings, less the less surely it
+    is heard, and nothing at an AUC of one half."""
+    spread = float((clips_BD @ direction_D).std())
+    vector: NDArray[np.float32] = direction_D * np.float32(_CAPTION_SPREAD * max(2 * auc - 1, 0) ** 0.5 / spread)
+    return vector
+
+
+def write_scoring(
+    model: Path,
+    weights_hash: str,
+    clips_BD: NDArray[np.float32],
+    hears: Mapping[str, float],
+    directions: Mapping[str, NDArray[np.float32]],
+) -> None:
     """The file beside the weights; it is no part of their hash, since it moves no embedding.
 
-    `min_music` and `min_similarity` (see `Scoring`) are added by hand: `python -m benchmarks.music_score` measures.
+    directions: of the facts in `hears`. `min_music`, `min_similarity` and `holds` (see `Scoring`) are added by hand:
+    `python -m benchmarks.music_score` and `benchmarks.real_music` measure them.
     """
+    facts = sorted(hears.items())
     said = {
         "weights_hash": weights_hash,
         "clips": len(clips_BD),
-        "offset": [round(float(x), 6) for x in clips_BD.mean(axis=0, dtype=np.float64)],
-        "hears": {fact: round(auc, 3) for fact, auc in sorted(hears.items())},
+        "offset": _rounded(clips_BD.mean(axis=0, dtype=np.float64)),
+        "hears": {fact: round(auc, 3) for fact, auc in facts},
+        "facts": {fact: _rounded(fact_vector(directions[fact], clips_BD, auc)) for fact, auc in facts},
     }
-    (model / "scoring.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    (model / "scoring.json").write_text(_a_line_a_fact(said), encoding="utf-8")
+
+
+def _rounded(vector_D: NDArray[np.floating]) -> list[float]:
+    return [round(float(x), 4) for x in vector_D]
+
+
+def _a_line_a_fact(said: Mapping[str, Any]) -> str:
+    def plain(value: Any) -> str:
+        if not isinstance(value, Mapping):
+            return json.dumps(value)
+        return "{\n" + ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items()) + "\n }"
+
+    return "{\n" + ",\n".join(f" {json.dumps(key)}: {plain(value)}" for key, value in said.items()) + "\n}\n"

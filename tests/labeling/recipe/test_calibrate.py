@@ -10,7 +10,7 @@ import pytest
 
 from labeling.embedders.by_name import load_embedder
 from labeling.embedders.scoring import read_scoring
-from labeling.recipe.judging.calibrate import calibrate
+from labeling.recipe.judging.calibrate import calibrate, fact_direction
 from labeling.recipe.judging.recorded import recorded_clips
 from tests.audio_files import chord, write_audio
 
@@ -49,6 +49,12 @@ def test_the_file_holds_the_mean_of_the_clips_and_is_read_for_these_weights_alon
     np.testing.assert_allclose(scoring.offset_D, clips.mean(axis=0), atol=1e-6)
     assert scoring.hears == ("drums:yes", "tempo:slow")
     assert read_scoring(str(model), "other weights") is None
+    spread = (clips @ fact_direction(embedder, "drums:yes")).std()
+    expected = fact_direction(embedder, "drums:yes") * 0.08 * (2 * 0.9 - 1) ** 0.5 / spread
+    np.testing.assert_allclose(scoring.facts["drums:yes"], expected, atol=1e-4)
+    assert list(scoring.facts) == ["drums:yes", "tempo:slow"]
+    assert len(scoring.facts_hash) == 8
+    assert scoring.chance(0.3, 2) is None  # not measured
     own = np.zeros(len(scoring.offset_D), np.float32)
     np.testing.assert_allclose(scoring.offset_with(own, 0), scoring.offset_D, atol=1e-6)
     np.testing.assert_allclose(scoring.offset_with(own, 150), scoring.offset_D / 4, atol=1e-6)
