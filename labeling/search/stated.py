@@ -69,10 +69,7 @@ def stated_table(
     unlisted = np.flatnonzero(pc.is_null(column).to_numpy())
     texts = vocabulary.texts.take(pa.array(unlisted if rows_M is None else rows_M[unlisted])).to_pylist()
     read = [
-        (row, place[fact])
-        for row, text in zip(unlisted, texts, strict=True)
-        for fact in stated_facts(text)
-        if fact in place
+        (row, place[fact]) for row, text in zip(unlisted, texts, strict=True) for fact in _read(text) if fact in place
     ]
     if read:
         more = np.array(read, dtype=np.int64)
@@ -84,6 +81,12 @@ def stated_table(
     stated_MP = np.full((len(column), int(counts_M.max(initial=0))), len(place), dtype=np.uint8)
     stated_MP[parents, column_at] = places
     return stated_MP
+
+
+def _read(text: str) -> dict[str, None]:
+    """What a text states; an instrument that leads is one that plays, as the lists of captions have it."""
+    said = stated_facts(text)
+    return dict.fromkeys([*said, *(f"instrument:{fact[5:]}" for fact in said if fact.startswith("lead:"))])
 
 
 def meanings(vocabulary: Vocabulary) -> NDArray[np.int64]:

@@ -66,15 +66,19 @@ def write_scoring(
     said = {
         "weights_hash": weights_hash,
         "clips": len(clips_BD),
-        "offset": _rounded(clips_BD.mean(axis=0, dtype=np.float64)),
+        "offset": _rounded(clips_BD.mean(axis=0, dtype=np.float64), 6),
         "hears": {fact: round(auc, 3) for fact, auc in facts},
-        "facts": {fact: _rounded(fact_vector(directions[fact], clips_BD, auc)) for fact, auc in facts},
+        "facts": {
+            fact: _rounded(fact_vector(directions[fact], clips_BD, auc), 4)
+            for fact, auc in facts
+            if not fact.startswith("lead:")  # the same as its instrument's, which a caption then states as well
+        },
     }
     (model / "scoring.json").write_text(_a_line_a_fact(said), encoding="utf-8")
 
 
-def _rounded(vector_D: NDArray[np.floating]) -> list[float]:
-    return [round(float(x), 4) for x in vector_D]
+def _rounded(vector_D: NDArray[np.floating], digits: int) -> list[float]:
+    return [round(float(x), digits) for x in vector_D]
 
 
 def _a_line_a_fact(said: Mapping[str, Any]) -> str:

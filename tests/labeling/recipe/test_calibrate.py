@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from labeling.embedders.by_name import load_embedder
-from labeling.embedders.scoring import read_scoring
+from labeling.embedders.scoring import chance_to_hold, read_scoring
 from labeling.recipe.judging.calibrate import calibrate, fact_direction
 from labeling.recipe.judging.recorded import recorded_clips
 from tests.audio_files import chord, write_audio
@@ -54,7 +54,18 @@ def test_the_file_holds_the_mean_of_the_clips_and_is_read_for_these_weights_alon
     np.testing.assert_allclose(scoring.facts["drums:yes"], expected, atol=1e-4)
     assert list(scoring.facts) == ["drums:yes", "tempo:slow"]
     assert len(scoring.facts_hash) == 8
-    assert scoring.chance(0.3, 2) is None  # not measured
+    assert scoring.holds is None  # not measured
     own = np.zeros(len(scoring.offset_D), np.float32)
     np.testing.assert_allclose(scoring.offset_with(own, 0), scoring.offset_D, atol=1e-6)
     np.testing.assert_allclose(scoring.offset_with(own, 150), scoring.offset_D / 4, atol=1e-6)
+
+
+def test_a_chance_grows_with_the_score_and_falls_with_what_is_stated() -> None:
+    assert chance_to_hold((0.4, 3.5, -0.2), 0.0, 2) == 0.5
+    assert chance_to_hold((0.4, 3.5, -0.2), 0.4, 2) == pytest.approx(1 / (1 + np.exp(-1.4)))
+    assert chance_to_hold((0.4, 3.5, -0.2), 0.4, 1) > chance_to_hold((0.4, 3.5, -0.2), 0.4, 5)
+    scoring = read_scoring("bundled", load_embedder("bundled", device="cpu").card.weights_hash)
+    assert scoring is not None
+    assert scoring.holds is not None
+    assert set(scoring.facts) == {fact for fact in scoring.hears if not fact.startswith("lead:")}
+    assert not [fact for fact in scoring.hears if fact.startswith("tempo:")]  # it hears beats a minute too poorly

@@ -15,7 +15,7 @@ from labeling.search.stated import StatedCaptions, meanings, read_meanings, stat
 from pipeline.storage import Storage
 from vocab.store import Vocabulary, bundled_vocabulary
 
-TEXTS = ["a slow piano", "drums", "fast drums and a piano", "nothing to say", "drums, fast", "slow piano music"]
+TEXTS = ["a slow piano lead", "drums", "fast drums and a piano", "nothing to say", "drums, fast", "slow piano music"]
 FACTS = [["instrument:piano", "tempo:slow"], ["drums:yes"], None, [], ["drums:yes", "tempo:fast"], None]
 
 
