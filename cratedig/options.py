@@ -229,8 +229,9 @@ def add_label_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         choices=("auto", "none", "crate", "model"),
         help="take off each caption's mean similarity first, against captions that win everywhere (not the paper): "
-        "over the crate's clips (crate, or no value), or over the mean that came with the model, whose numbers then make "
-        "stated facts count as well (model). auto (default): model where the embedder brings it, as the bundled one does, else none, the paper's plain cosine",
+        "over the crate's clips (crate, or no value), or over the mean that came with the model, which then counts "
+        "stated facts as well (model). auto (default): model where the embedder brings it, as the bundled one does, "
+        "else none, the paper's plain cosine",
     )
     group.add_argument(
         "--captions",
