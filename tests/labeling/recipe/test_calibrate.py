@@ -50,7 +50,7 @@ def test_the_file_holds_the_mean_of_the_clips_and_is_read_for_these_weights_alon
     assert scoring.hears == ("drums:yes", "tempo:slow")
     assert read_scoring(str(model), "other weights") is None
     spread = (clips @ fact_direction(embedder, "drums:yes")).std()
-    expected = fact_direction(embedder, "drums:yes") * 0.08 * (2 * 0.9 - 1) ** 0.5 / spread
+    expected = fact_direction(embedder, "drums:yes") * 0.04 * (2 * 0.9 - 1) ** 0.5 / spread
     np.testing.assert_allclose(scoring.facts["drums:yes"], expected, atol=1e-4)
     assert list(scoring.facts) == ["drums:yes", "tempo:slow"]
     assert len(scoring.facts_hash) == 8
