@@ -23,8 +23,8 @@ from vocab.grammar.lexicon import WORDS
 __all__ = ["calibrate", "fact_direction", "fact_vector", "write_scoring"]
 
 _FACT_SPREAD = 0.04
-"""Of a surely heard fact's part of a score over recordings; a caption's own cosine with them spreads by .08. Twice as much
-gains .04 more on recordings, and loses .03 of what is true on composed pieces."""
+"""Of a surely heard fact's part of a score over recordings; a caption's own cosine with them spreads by .08. Twice as
+much gains .04 more on recordings, and loses .03 of what is true on composed pieces."""
 _TEMPLATES = ("{}", "{} music", "a piece with {}", "this is {}", "{} sound")
 
 
