@@ -101,7 +101,7 @@ def _measured(
         if file is None:
             return tracks, np.stack(clips), by_set, np.array(tempi)
         with file.open("wb") as out:
-            np.savez(out, tracks=tracks, clips=np.stack(clips), tempi=tempi, **by_set)
+            np.savez(out, tracks=tracks, clips=np.stack(clips), tempi=tempi, **by_set)  # type: ignore[arg-type]  # its stub
     with np.load(file, allow_pickle=False) as found:
         return found["tracks"].tolist(), found["clips"], {name: found[name] for name in TAGS}, found["tempi"]
 
@@ -215,14 +215,14 @@ def _above(high: NDArray[np.floating], low: NDArray[np.floating]) -> float:
     return float((np.sign(high[:, None] - low[None]).mean() + 1) / 2)
 
 
-def _fitted(said: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fitted(said: NDArray[np.float64]) -> list[float]:
     """Logistic regression of a rank above one half on score and facts stated, by Newton's method."""
     x_N3, y_N = np.column_stack([np.ones(len(said)), said[:, :2]]), said[:, 2] >= 0.5
     w_3 = np.zeros(3)
     for _ in range(30):
         p_N = 1 / (1 + np.exp(-x_N3 @ w_3))
         w_3 = w_3 + np.linalg.solve((x_N3 * (p_N * (1 - p_N))[:, None]).T @ x_N3, x_N3.T @ (y_N - p_N))
-    return w_3
+    return [float(x) for x in w_3]
 
 
 def _print_facts(

@@ -128,7 +128,7 @@ def main() -> None:
     items: list[NDArray[np.float32]] = []
     true: list[int] = []
     for file in sorted(args.freepats.glob("Tone_*/*.pat")):
-        family = family_of.get(int(file.name[:3]))
+        family = family_of.get(int(file.name[:3]), "")
         for note_s in _NOTE_S if family else ():
             dice = np.random.default_rng([int(file.name[:3]), round(10 * note_s)])
             items.append(play(read_patch(file), note_s, embedder.card.sample_rate_hz, dice))
