@@ -32,6 +32,7 @@ class UNet(nn.Module):
         self.time_embedding = nn.Linear(config.base, config.base)
         self.augmentation_embedding = nn.Linear(config.base, config.base) if config.augmentation_embedding else None
         self.text_norm = nn.LayerNorm(config.text_width) if config.text_width else None
+        self.text_pooled = nn.Linear(config.text_width, config.base) if config.text_pooled else None
         self.aligned = nn.Linear(config.aligned_channels, widths[-1]) if config.aligned_channels else None
         self.down = nn.ModuleList(_Down(config, i, widths[i], widths[i + 1]) for i in range(config.depth))
         self.up = nn.ModuleList(_Up(config, i, widths[i + 1], widths[i]) for i in reversed(range(config.depth)))
@@ -54,8 +55,9 @@ class UNet(nn.Module):
     ) -> Tensor:
         """The noise in `x_BCT` at time `t_B` in [0, 1].
 
-        Where `keep_text_B` is false the output of every cross-attention layer is zero (PAPER 4.1); without text it is
-        zero for all. `augmentation_t_B` is the time of the condition's own noise, 0 when there is none.
+        Where `keep_text_B` is false the output of every cross-attention layer is zero (PAPER 4.1), and so is the pooled
+        text; without text it is zero for all. `augmentation_t_B` is the time of the condition's own noise, 0 when there
+        is none.
 
         With `guidance_pair` the result is (2B, C, T): with text, then without. What comes before the first
         cross-attention is the same for both and computed once.
@@ -71,13 +73,17 @@ class UNet(nn.Module):
             level_B = torch.zeros_like(t_B) if augmentation_t_B is None else augmentation_t_B
             positions_BE = _positions(level_B * self.config.time_scale, self.config.base)
             embedding_BE = embedding_BE + self.augmentation_embedding(positions_BE.to(dtype))
-        embedding_BE = F.silu(embedding_BE)
 
         text, mask = None, None
         if self.text_norm is not None and text_BLW is not None:
             text = self.text_norm(text_BLW.to(dtype))
             mask = None if text_mask_BL is None else text_mask_BL[:, None, None, :].bool()
         keep_B11 = None if keep_text_B is None else keep_text_B[:, None, None].to(x_BTC.dtype)
+        silent_BE = F.silu(embedding_BE)
+        if self.text_pooled is not None and text is not None:
+            pooled_BE = self.text_pooled(_mean_of_tokens(text, text_mask_BL))
+            embedding_BE = embedding_BE + (pooled_BE if keep_B11 is None else pooled_BE * keep_B11[:, :, 0])
+        embedding_BE = F.silu(embedding_BE)
 
         bottom_BTC = None
         if self.aligned is not None and aligned_BCT is not None:
@@ -85,13 +91,16 @@ class UNet(nn.Module):
             bottom_BTC = self.aligned(F.pad(aligned_BCT, (0, max(short, 0))).transpose(1, 2).to(dtype))
 
         before = self.config.aligned_joins == "before_bottom_blocks"
-        pair_at = self.config.cross_attention.index(True) if guidance_pair and text is not None else -1
+        pair_at = -1
+        if guidance_pair and text is not None:
+            pair_at = self.config.cross_attention.index(True) if self.text_pooled is None else 0
         skips = [x_BTC]
         for i, down in enumerate(self.down):
             if i == pair_at:
                 keep_B11 = torch.ones(len(x_BTC), 1, 1, dtype=x_BTC.dtype, device=x_BTC.device)
                 keep_B11 = torch.cat([keep_B11, torch.zeros_like(keep_B11)])
-                x_BTC, embedding_BE, text, mask, bottom_BTC = _twice(x_BTC, embedding_BE, text, mask, bottom_BTC)
+                embedding_BE = torch.cat([embedding_BE, silent_BE])
+                x_BTC, text, mask, bottom_BTC = _twice(x_BTC, text, mask, bottom_BTC)
                 skips = [skip.repeat(2, 1, 1) for skip in skips]
             add = bottom_BTC if before and i == self.config.depth - 1 else None
             x_BTC = self._run(down, x_BTC, embedding_BE, add, text, mask, keep_B11)
@@ -283,6 +292,13 @@ class _GroupNorm(nn.GroupNorm):
         scale_BC = (weight_GC * inverse_BG1).flatten(1)
         shift_BC = (bias_GC - weight_GC * (inverse_BG1 * mean_BG1)).flatten(1)
         return torch.addcmul(shift_BC[:, None].to(x_BTC.dtype), x_BTC, scale_BC[:, None].to(x_BTC.dtype))
+
+
+def _mean_of_tokens(text_BLW: Tensor, mask_BL: Tensor | None) -> Tensor:
+    if mask_BL is None:
+        return text_BLW.mean(1)
+    weight_BL1 = mask_BL[:, :, None].to(text_BLW.dtype)
+    return (text_BLW * weight_BL1).sum(1) / weight_BL1.sum(1).clamp(min=1)
 
 
 def _twice(*values: Tensor | None) -> list[Any]:

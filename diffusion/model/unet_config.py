@@ -51,6 +51,9 @@ class UNetConfig(BaseModel):
     skip_joins: Literal["block_input", "block_output"] = "block_input"
     """Where the sum with the down path's output is formed: before an up level's blocks, so that they can work on it,
     or after them."""
+    text_pooled: bool = False
+    """The mean of the text's tokens joins the time embedding as well, and so reaches every block (Imagen, arXiv
+    2205.11487, appendix B.1): a short run then learns to follow words."""
     aligned_joins: Literal["before_bottom_blocks", "after_bottom_blocks"] = "before_bottom_blocks"
     time_scale: float = 1000.0
     """Multiplies t in [0, 1] before its sinusoidal embedding, as if steps were counted to 1000."""
@@ -70,6 +73,8 @@ class UNetConfig(BaseModel):
                 f"text_width {self.text_width} and cross_attention {self.cross_attention} disagree: "
                 "a model with text has both, one without has neither"
             )
+        if self.text_pooled and not self.text_width:
+            raise ValueError("text_pooled is for a model with text")
         if any(self.self_attention) or any(self.cross_attention):
             for channels in self.channels:
                 width = self.attention_width or channels

@@ -64,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = steps.add_parser("demo-music", help="compose, render and encode the demo tracks with their facts")
     demo.add_argument("out", type=Path)
+
+    music = steps.add_parser("music", help="compose short pieces with what is true of each, to mine and train on")
+    music.add_argument("out", type=Path)
+    music.add_argument("--pieces", type=int, default=2400, help="of ten seconds (default: 2400)")
+    music.add_argument("--seed", type=int, default=0)
     return parser
 
 
@@ -105,6 +110,14 @@ def _demo_music(args: argparse.Namespace) -> None:
         print(f"{name}: {(args.out / name).stat().st_size / 1000:.0f} kB", flush=True)
 
 
+def _music(args: argparse.Namespace) -> None:
+    from labeling.recipe.rendering.composed_music import write_composed_music
+
+    for done in write_composed_music(args.out, args.pieces, args.seed):
+        if done % 100 == 0 or done == args.pieces:
+            print(f"{done} of {args.pieces} pieces", flush=True)
+
+
 def _train(args: argparse.Namespace) -> None:
     from labeling.recipe.training.train import TrainConfig, train
 
@@ -133,6 +146,7 @@ def main(argv: list[str] | None = None) -> int:
         "calibrate": _calibrate,
         "publish": _publish,
         "demo-music": _demo_music,
+        "music": _music,
     }
     try:
         with sigterm_interrupts():

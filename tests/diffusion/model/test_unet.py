@@ -88,8 +88,9 @@ def test_odd_strides_and_all_conditions():
     assert not torch.allclose(out[1], model(x, t, **inputs)[1])
 
 
-def test_dropped_text_has_no_influence_and_kept_text_has():
-    model = build(small())
+@pytest.mark.parametrize("pooled", [False, True])
+def test_dropped_text_has_no_influence_and_kept_text_has(pooled):
+    model = build(small(text_pooled=pooled))
     x, t = torch.randn(2, 1, 24), torch.tensor([0.5, 0.5])
     keep = torch.tensor([True, False])
     one = model(x, t, text_BLW=torch.randn(2, 5, 6), keep_text_B=keep)
@@ -99,9 +100,10 @@ def test_dropped_text_has_no_influence_and_kept_text_has():
     torch.testing.assert_close(model(x, t)[1], one[1])
 
 
+@pytest.mark.parametrize("pooled", [False, True])
 @pytest.mark.parametrize("flags", [(False, True), (True, True)])
-def test_a_guidance_pair_is_two_passes(flags):
-    model = build(small(cross_attention=flags, text_width=6))
+def test_a_guidance_pair_is_two_passes(flags, pooled):
+    model = build(small(cross_attention=flags, text_width=6, text_pooled=pooled))
     x, t, text = torch.randn(2, 1, 24), torch.tensor([0.5, 0.2]), torch.randn(2, 5, 6)
     mask = torch.tensor([[True] * 5, [True, True, False, False, False]])
     both = model(x, t, text_BLW=text, text_mask_BL=mask, guidance_pair=True)
@@ -125,8 +127,21 @@ def test_compiled_levels_are_the_same_without_a_graph_break():
     torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-5)
 
 
-def test_masked_tokens_have_no_influence():
-    model = build(small())
+def test_pooled_text_reaches_blocks_without_attention():
+    model = build(small(text_pooled=True))
+    x, t, text = torch.randn(1, 1, 24), torch.tensor([0.5]), torch.randn(1, 5, 6)
+    seen = []
+    model.down[0].register_forward_hook(lambda module, inputs, out: seen.append(out))
+    model(x, t, text_BLW=text)
+    model(x, t, text_BLW=text + torch.randn_like(text))
+    assert not torch.allclose(seen[0], seen[1])
+    with pytest.raises(ValueError, match="text_pooled is for a model with text"):
+        small(text_width=0, cross_attention=(False, False), text_pooled=True)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_masked_tokens_have_no_influence(pooled):
+    model = build(small(text_pooled=pooled))
     x, t, text = torch.randn(1, 1, 24), torch.tensor([0.5]), torch.randn(1, 5, 6)
     mask = torch.tensor([[True, True, True, False, False]])
     changed = text.clone()
