@@ -11,6 +11,7 @@ __all__ = ["add_parser"]
 
 _EPILOG = """\
 examples:
+  cratedig generate "slow solo piano" -o piano.wav
   cratedig generate "slow solo piano" --from runs/tiny -o piano.wav
   cratedig generate "slow solo piano" "fast drums" --from runs/tiny -o clips/ --seed 7
   cratedig generate "slow solo piano" --from runs/gpu80 --solver dpm++2m --steps 40,waveform-generator=60
@@ -34,14 +35,16 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("prompts", nargs="*", metavar="PROMPT")
     parser.add_argument("--prompts", dest="prompt_file", type=Path, metavar="FILE", help="one prompt a line")
     parser.add_argument(
-        "--from", dest="run_folder", type=Path, default=Path("runs/tiny"), metavar="FOLDER",
-        help="what `cratedig train` wrote (default: runs/tiny)",
+        "--from", dest="run_folder", type=Path, metavar="FOLDER",
+        help="what `cratedig train` or `export-model` wrote (default: runs/tiny; where that is not, the small cascade "
+        "that comes with cratedig)",
     )  # fmt: skip
     parser.add_argument(
         "--stage", action="append", default=[], metavar="STAGE=FOLDER", help="a stage or checkpoint from elsewhere"
     )
     parser.add_argument("-o", "--out", type=Path, default=Path("out.wav"), help="a .wav for one prompt, else a folder")
-    parser.add_argument("--cascade", choices=["waveform", "spectrogram"], default="waveform")
+    parser.add_argument("--cascade", choices=["waveform", "spectrogram"],
+                        help="default: waveform, where it is there")  # fmt: skip
     parser.add_argument("--seconds", type=float, metavar="S", help="to 0.01 s (default: 30, or as long as --audio)")
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the first prompt; then N+1, ... (default: 0)"
@@ -71,6 +74,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from cratedig.cascade.chosen import chosen_cascade, chosen_run
     from cratedig.cascade.train import _quiet
     from pipeline.errors import BadInput
 
@@ -89,8 +93,10 @@ def _run(args: argparse.Namespace) -> int:
     _quiet()
     held, seconds = _held(args)
     device = "cuda" if torch.cuda.is_available() and not args.cpu else "cpu"
-    folders = {stage: args.run_folder / stage for stage in CASCADES[args.cascade]} | _given_stages(args.stage)
-    cascade = load_cascade(args.cascade, folders, device=device, text_encoder=args.text_encoder, compile=args.compile)
+    run = chosen_run(args.run_folder)
+    name = chosen_cascade(args.cascade, run)
+    folders = {stage: run / stage for stage in CASCADES[name]} | _given_stages(args.stage)
+    cascade = load_cascade(name, folders, device=device, text_encoder=args.text_encoder, compile=args.compile)
     for prompt in prompts:
         tokens = len(cascade.text.encoder.token_ends(prompt))
         if tokens > cascade.text.limit:

@@ -28,8 +28,9 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--from", dest="run_folder", type=Path, default=Path("runs/tiny"), metavar="FOLDER",
-        help="what `cratedig train` or `export-model` wrote (default: runs/tiny); each whole cascade in it is served",
+        "--from", dest="run_folder", type=Path, metavar="FOLDER",
+        help="what `cratedig train` or `export-model` wrote (default: runs/tiny; where that is not, the small cascade "
+        "that comes with cratedig); each whole cascade in it is served",
     )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for all of the network; there is no login")
     parser.add_argument("--port", type=int, default=7860, metavar="N", help="0 for any that is free (default: 7860)")
@@ -104,12 +105,14 @@ def _listening(host: str, port: int) -> Any:
 
 def _cascades(args: argparse.Namespace, device: str) -> Any:
     """Every cascade whose three stages are there."""
+    from cratedig.cascade.chosen import chosen_run
     from diffusion.generation.cascade import CASCADES, load_cascade
     from pipeline.errors import BadInput
 
+    run = chosen_run(args.run_folder)
     found, missing = {}, {}
     for name, stages in CASCADES.items():
-        folders = {stage: args.run_folder / stage for stage in stages}
+        folders = {stage: run / stage for stage in stages}
         gone = [stage for stage in stages if not folders[stage].exists()]
         if gone:
             missing[name] = gone[0]
@@ -119,5 +122,5 @@ def _cascades(args: argparse.Namespace, device: str) -> Any:
             )
     if not found:
         lacks = ", ".join(f"the {name} cascade lacks {stage}" for name, stage in missing.items())
-        raise BadInput(f"{args.run_folder} holds no whole cascade ({lacks}); train it: cratedig train all")
+        raise BadInput(f"{run} holds no whole cascade ({lacks}); train it: cratedig train all")
     return found

@@ -23,7 +23,7 @@ from diffusion.model.lora import add_lora, merge_lora
 from diffusion.model.unet import UNet
 from diffusion.process.augment import add_noise
 from diffusion.process.diffused import from_diffused, to_diffused
-from diffusion.process.noise import noise_from_velocity, noise_schedule
+from diffusion.process.noise import noise_from, noise_schedule
 from diffusion.process.sampler import Denoiser, batch_noise, clip_estimate, guided, sample
 from diffusion.process.solvers import calls
 from diffusion.process.steps import sampling_times
@@ -158,9 +158,7 @@ class StageModel:
         schedule = noise_schedule(self.config.noise)
 
         def noise(x: Tensor, t_B: Tensor, predicted: Tensor) -> Tensor:
-            if self.config.predicts == "noise":
-                return predicted
-            return noise_from_velocity(x, predicted, t_B, schedule)
+            return noise_from(self.config.predicts, x, predicted, t_B, schedule)
 
         def plain(x: Tensor, t_B: Tensor) -> Tensor:
             return noise(x, t_B, cast(Tensor, self.model(x, t_B, **given)).float())

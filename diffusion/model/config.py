@@ -102,9 +102,10 @@ class StageConfig(_Frozen):
     stage: StageName
     unet: UNetConfig
     noise: Literal["cosine", "linear", "linear_as_printed"]
-    predicts: Literal["noise", "velocity"] = "noise"
+    predicts: Literal["noise", "velocity", "clean"] = "noise"
     """What the network gives. `noise` is the paper's; near t = 1 a small error in it is a large one in the clean
-    estimate. `velocity` is alpha x noise - sigma x clean, whose error never grows on the way to the estimate."""
+    estimate. `velocity` is alpha x noise - sigma x clean, whose error never grows on the way to the estimate. `clean` is
+    the sample: a network hardly wider than its signal need not carry the noise through (arXiv 2511.13720)."""
     loss_weight: Literal["simple", "sigma2"] = "simple"
     token_limit: int = Field(default=0, ge=0)
     """Text tokens the model sees; 0 for a model without text."""
@@ -202,7 +203,7 @@ class DistillConfig(_Frozen):
     steps: int = Field(default=8, ge=1)
     guidance: float = Field(default=1.0, ge=0)
     """Of the teacher; the student has it built in."""
-    teacher_predicts: Literal["noise", "velocity"] = "noise"
+    teacher_predicts: Literal["noise", "velocity", "clean"] = "noise"
 
     @property
     def rounds(self) -> int:

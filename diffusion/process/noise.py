@@ -7,7 +7,7 @@ float32 is enough at both ends.
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ __all__ = [
     "Linear",
     "LinearAsPrinted",
     "NoiseSchedule",
-    "noise_from_velocity",
+    "noise_from",
     "noise_schedule",
 ]
 
@@ -82,10 +82,15 @@ NOISE_SCHEDULES: dict[str, NoiseSchedule] = {
 }
 
 
-def noise_from_velocity(x_t: Tensor, velocity: Tensor, t_B: Tensor, schedule: NoiseSchedule) -> Tensor:
-    """sigma_t x_t + alpha_t v, for v = alpha_t eps - sigma_t x."""
+def noise_from(
+    predicts: Literal["noise", "velocity", "clean"], x_t: Tensor, given: Tensor, t_B: Tensor, schedule: NoiseSchedule
+) -> Tensor:
+    """The noise in `x_t`, from what a network gives: sigma_t x_t + alpha_t v, for v = alpha_t eps - sigma_t x; or
+    (x_t - alpha_t x) / sigma_t, for the clean sample x."""
+    if predicts == "noise":
+        return given
     alpha, sigma = (value.view(-1, *[1] * (x_t.ndim - 1)) for value in schedule.alpha_sigma(t_B))
-    return sigma * x_t + alpha * velocity
+    return sigma * x_t + alpha * given if predicts == "velocity" else (x_t - alpha * given) / sigma
 
 
 def noise_schedule(name: str) -> NoiseSchedule:

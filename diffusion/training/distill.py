@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from diffusion.data.batch import Batch
 from diffusion.model.config import DistillConfig, StageConfig
 from diffusion.process.augment import add_noise
-from diffusion.process.noise import NoiseSchedule, noise_from_velocity, noise_schedule
+from diffusion.process.noise import NoiseSchedule, noise_from, noise_schedule
 from diffusion.process.sampler import clip_estimate, guided
+from diffusion.training.losses import LEAST_SIGMA
 
 __all__ = ["Distillation", "Estimate", "student_stage", "two_steps_in_one"]
 
@@ -30,9 +31,10 @@ Estimate = Callable[[Tensor, Tensor], Tensor]
 
 
 def student_stage(teacher: StageConfig, steps: int) -> StageConfig:
-    """The same network, asked so many times and without guidance."""
+    """The same network, asked so many times and without guidance; a teacher of the noise makes one of the velocity."""
     sampling = {"solver": "ddim", "schedule": "uniform", "steps": steps, "guidance": 1.0, "gamma": 0.0, "walks": 1}
-    return teacher.model_copy(update={"predicts": "velocity", "sampling": teacher.sampling.model_copy(update=sampling)})
+    predicts = "velocity" if teacher.predicts == "noise" else teacher.predicts
+    return teacher.model_copy(update={"predicts": predicts, "sampling": teacher.sampling.model_copy(update=sampling)})
 
 
 def two_steps_in_one(teacher: Estimate, x_t: Tensor, t_B: Tensor, step: float, schedule: NoiseSchedule) -> Tensor:
@@ -82,7 +84,8 @@ class Distillation:
         self._round = self.round_of(step)
 
     def loss(self, model: Callable[..., Tensor], batch: Batch, step: int) -> Tensor:
-        """|v - v~|^2, averaged: the error of the clean estimate with weight 1 + SNR."""
+        """|v - v~|^2, averaged: the error of the clean estimate with weight 1 + SNR, which a student that predicts the
+        clean sample has as in `losses_of`."""
         count = self.student_steps(step)
         t_B = (torch.floor(batch.t_B * count).clamp(max=count - 1) + 1) / count
         x_t = add_noise(batch.clean_BCT, t_B, batch.noise_BCT, self._schedule)
@@ -90,7 +93,10 @@ class Distillation:
             clean = two_steps_in_one(self._estimate(batch.conditions), x_t, t_B, 1 / count, self._schedule)
         alpha, sigma = (z.view(-1, 1, 1) for z in self._schedule.alpha_sigma(t_B))
         wanted = (alpha * x_t - clean) / sigma  # v = alpha eps - sigma x, with x_t = alpha x + sigma eps
-        return (model(x_t, t_B, **batch.conditions).float() - wanted).square().mean()
+        given = model(x_t, t_B, **batch.conditions).float()
+        if self._student.predicts == "clean":
+            return ((given - clean) / sigma.clamp(min=LEAST_SIGMA)).square().mean()
+        return (given - wanted).square().mean()
 
     def _estimate(self, conditions: Mapping[str, Any]) -> Estimate:
         first = self._round == 0
@@ -100,7 +106,7 @@ class Distillation:
 
         def noise(x: Tensor, t_B: Tensor, given: Mapping[str, Any]) -> Tensor:
             predicted = self.teacher(x, t_B, **given).float()
-            return predicted if predicts == "noise" else noise_from_velocity(x, predicted, t_B, self._schedule)
+            return noise_from(predicts, x, predicted, t_B, self._schedule)
 
         denoise = (
             guided(lambda x, t: (noise(x, t, conditions), noise(x, t, without)), scale)

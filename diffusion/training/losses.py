@@ -16,10 +16,12 @@ from diffusion.model.config import StageConfig
 from diffusion.process.augment import add_noise
 from diffusion.process.noise import noise_schedule
 
-__all__ = ["LEVELS", "SaysNothing", "loss_of", "losses_by_level", "losses_of"]
+__all__ = ["LEAST_SIGMA", "LEVELS", "SaysNothing", "loss_of", "losses_by_level", "losses_of"]
 
 LEVELS = 10
 """Bins of t, from 0 (clean) to 1 (noise)."""
+LEAST_SIGMA = 0.3
+"""Of a clean sample's error as one of the velocity, which is it over sigma: the last of the noise would be all of it."""
 
 
 def loss_of(model: Callable[..., Tensor], batch: Batch, config: StageConfig, *, of_noise: bool = False) -> Tensor:
@@ -30,7 +32,8 @@ def loss_of(model: Callable[..., Tensor], batch: Batch, config: StageConfig, *, 
 def losses_of(model: Callable[..., Tensor], batch: Batch, config: StageConfig, *, of_noise: bool = False) -> Tensor:
     """(B,) w_t |eps(x_t) - eps|^2, averaged over elements (PAPER eq. 1): 1 for a model that says nothing.
 
-    Of a network that predicts the velocity, the error of that; `of_noise` makes it that of the noise all the same.
+    Of a network that predicts the velocity, the error of that, and of one that predicts the clean sample, the same
+    error, but that a sigma below .3 counts as .3; `of_noise` makes it that of the noise all the same.
     """
     schedule = noise_schedule(config.noise)
     alpha_B, sigma_B = schedule.alpha_sigma(batch.t_B)
@@ -39,8 +42,12 @@ def losses_of(model: Callable[..., Tensor], batch: Batch, config: StageConfig, *
     wanted_BCT = batch.noise_BCT
     if config.predicts == "velocity":
         wanted_BCT = alpha_B[:, None, None] * batch.noise_BCT - sigma_B[:, None, None] * batch.clean_BCT
+    if config.predicts == "clean":
+        wanted_BCT = batch.clean_BCT
     loss_B = (predicted_BCT.float() - wanted_BCT).square().mean(dim=(1, 2))
-    if of_noise and config.predicts == "velocity":
+    if config.predicts == "clean":
+        loss_B = loss_B / sigma_B.clamp(min=LEAST_SIGMA).square()
+    if of_noise and config.predicts != "noise":
         loss_B = loss_B * alpha_B.square()  # noise = sigma x_t + alpha v
     if config.loss_weight == "sigma2":
         loss_B = loss_B * sigma_B.square()

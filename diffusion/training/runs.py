@@ -74,19 +74,20 @@ def tiny(stage: StageName) -> TrainConfig:
     `cratedig train all --crate demo/crate --run tiny` took 12 min on the demo's 28 clips; docs/training.md has
     what it reached. Settings were chosen on the validation tracks.
     """
-    steps = 1_200 if stage == "waveform-cascader" else 600
+    steps = {"waveform-cascader": 1_200, "spectrogram-generator": 4_000}.get(stage, 600)
+    makes_mel = stage == "spectrogram-generator"
     return TrainConfig(
         run="tiny",
         stage=_tiny_stage(stage),
         total_steps=steps,
-        global_batch=4,
-        device_batch=4,
+        global_batch=8 if makes_mel else 4,
+        device_batch=8 if makes_mel else 4,
         peak_lr=2e-3,
         warmup_steps=30,
         cosine_steps=steps,
         # A caption tells nine tracks apart: a stage that refines would learn them by heart and miss the music.
         text_drop=0.5 if stage == "waveform-cascader" else 0.1,
-        ema_decay=0.99,
+        ema_decay=0.997 if makes_mel else 0.99,
         precision="fp32",
         holdout_share=0.37,  # five of the demo's 14 tracks: three for validation, two for test
         checkpoint_every=300,
@@ -117,8 +118,10 @@ def _tiny_stage(stage: StageName) -> StageConfig:
         },
         "spectrogram-generator": {
             "base": 96,  # fewer than its 80 channels of noise could not even pass through the entry
+            "kernel": 3,
             "strides": (2, 2, 2, 2),
-            "multipliers": (1, 1, 1, 1),
+            "multipliers": (1, 1, 2, 2),
+            "text_pooled": True,
             "blocks": (1, 1, 1, 1),
             "self_attention": deep,
             "cross_attention": deep,
@@ -133,7 +136,7 @@ def _tiny_stage(stage: StageName) -> StageConfig:
     signals: dict[StageName, dict[str, object]] = {
         "waveform-generator": {"signal_gain": 4.0},
         "waveform-cascader": {**residual, "level_band_hz": (300, 1_500)},
-        "spectrogram-generator": {"predicts": "velocity", "noise": "cosine", "loss_weight": "simple"},
+        "spectrogram-generator": {"predicts": "clean", "noise": "cosine", "loss_weight": "simple"},
         "spectrogram-vocoder": {**refines, "diffuses": "whitened"},
         "super-resolution": {**residual, "level_band_hz": (6_000, 7_600)},
     }
@@ -149,7 +152,7 @@ def _tiny_stage(stage: StageName) -> StageConfig:
             **full.model_dump(),
             "unet": UNetConfig.model_validate(unet),
             "sampling": SamplingConfig.model_validate(sampling),
-            "crop_s": {"waveform-generator": 7.68, "spectrogram-generator": 7.68}.get(stage, 0.8),
+            "crop_s": {"waveform-generator": 7.68, "spectrogram-generator": 5.12}.get(stage, 0.8),
             **signals.get(stage, {}),
             # The paper's are so strong that most conditions hold little, which a run this short has no time for.
             "augment_t_max": None if full.augment_t_max is None else 0.02,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion.process.noise import NOISE_SCHEDULES, noise_from_velocity, noise_schedule
+from diffusion.process.noise import NOISE_SCHEDULES, noise_from, noise_schedule
 from pipeline.errors import BadInput
 
 
@@ -72,4 +72,5 @@ def test_the_noise_is_in_the_velocity(name):
     clean, noise = torch.randn(2, 3, 1, 50).unbind()
     alpha, sigma = (value.view(-1, 1, 1) for value in schedule.alpha_sigma(t))
     x_t, velocity = alpha * clean + sigma * noise, alpha * noise - sigma * clean
-    torch.testing.assert_close(noise_from_velocity(x_t, velocity, t, schedule), noise, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(noise_from("velocity", x_t, velocity, t, schedule), noise, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(noise_from("clean", x_t, clean, t, schedule), noise, atol=1e-2, rtol=1e-2)

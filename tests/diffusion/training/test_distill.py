@@ -129,7 +129,23 @@ def test_a_students_stage_samples_in_its_steps():
     assert StageConfig.model_validate(student.model_dump()) == student
     model = StageModel(student, None, None, "", 0, None)
     assert model.calls(student.sampling) == 4
-    assert (student.predicts, student.sampling.guidance, student.sampling.solver) == ("velocity", 1.0, "ddim")
+    assert (student.sampling.guidance, student.sampling.solver) == (1.0, "ddim")
+    seen = [student_stage(teacher.model_copy(update={"predicts": p}), 4).predicts for p in ("noise", "velocity", "clean")]
+    assert seen == ["velocity", "velocity", "clean"]
+
+
+def test_the_loss_of_a_student_that_gives_the_clean_sample():
+    """The optimal denoiser of a Gaussian is exact where no step is left: 1 to 0 of a point mass at 0."""
+    stage = small_stage("waveform-generator", noise="cosine", predicts="clean")
+
+    class Zero(torch.nn.Module):
+        def forward(self, x, t_B, **given):
+            return torch.zeros_like(x)
+
+    teaching = Distillation(Zero(), stage, student_stage(stage, 2), DistillConfig(from_steps=8, steps=2), 10)
+    batch = Batch([], [], torch.zeros(3, 1, 8), torch.randn(3, 1, 8), torch.tensor([0.1, 0.5, 0.9]), {})
+    assert float(teaching.loss(Zero(), batch, 0)) == pytest.approx(0, abs=1e-10)
+    assert float(teaching.loss(lambda x, t, **_: torch.ones_like(x), batch, 0)) > 1
 
 
 @pytest.mark.parametrize(("start", "end"), [(64, 7), (8, 8), (8, 16), (12, 4)])

@@ -82,7 +82,7 @@ def test_each_stage_learns(stage, crate, clap, tmp_path):
     assert held_out["model"] == trainer.held_out_loss(trainer.model)
 
 
-@pytest.mark.parametrize("predicts", ["noise", "velocity"])
+@pytest.mark.parametrize("predicts", ["noise", "velocity", "clean"])
 def test_the_true_answer_has_no_loss(predicts, crate):
     """Of either prediction, in either measure; and what an answer of zero costs is known."""
     stage = small_stage("super-resolution", predicts=predicts)
@@ -90,13 +90,15 @@ def test_the_true_answer_has_no_loss(predicts, crate):
     loader = ClipLoader([ClipSource(clips, clips.split(0.0).train)], stage, seed=0, text_drop=0.0)
     batch = make_batch([loader.example(i) for i in range(4)], stage, None, "cpu")
     alpha, sigma = (value[:, None, None] for value in noise_schedule(stage.noise).alpha_sigma(batch.t_B))
-    truth = batch.noise_BCT if predicts == "noise" else alpha * batch.noise_BCT - sigma * batch.clean_BCT
+    truth = {"noise": batch.noise_BCT, "velocity": alpha * batch.noise_BCT - sigma * batch.clean_BCT,
+             "clean": batch.clean_BCT}[predicts]  # fmt: skip
+    weight = {"clean": 1 / sigma.clamp(min=0.3).square()}.get(predicts, torch.ones_like(sigma))
     for of_noise in (False, True):
         assert loss_of(lambda x, t, **_: truth, batch, stage, of_noise=of_noise) == 0
     zero = loss_of(lambda x, t, **_: torch.zeros_like(x), batch, stage)
-    assert zero == pytest.approx(float(truth.square().mean()), rel=1e-5)
+    assert zero == pytest.approx(float((weight * truth.square()).mean()), rel=1e-5)
     off = loss_of(lambda x, t, **_: truth + 1, batch, stage, of_noise=True)
-    assert off == pytest.approx(1.0 if predicts == "noise" else float(alpha.square().mean()), rel=1e-5)
+    assert off == pytest.approx(1.0 if predicts == "noise" else float((weight * alpha.square()).mean()), rel=1e-5)
 
 
 def test_an_error_near_the_clean_end_shows_in_that_tenth_alone(crate):
