@@ -104,8 +104,8 @@ class StageConfig(_Frozen):
     noise: Literal["cosine", "linear", "linear_as_printed"]
     predicts: Literal["noise", "velocity", "clean"] = "noise"
     """What the network gives. `noise` is the paper's; near t = 1 a small error in it is a large one in the clean
-    estimate. `velocity` is alpha x noise - sigma x clean, whose error never grows on the way to the estimate. `clean` is
-    the sample: a network hardly wider than its signal need not carry the noise through (arXiv 2511.13720)."""
+    estimate. `velocity` is alpha x noise - sigma x clean, whose error never grows on the way to the estimate. `clean`
+    is the sample: a network hardly wider than its signal need not carry the noise through (arXiv 2511.13720)."""
     loss_weight: Literal["simple", "sigma2"] = "simple"
     token_limit: int = Field(default=0, ge=0)
     """Text tokens the model sees; 0 for a model without text."""

@@ -130,7 +130,9 @@ def test_a_students_stage_samples_in_its_steps():
     model = StageModel(student, None, None, "", 0, None)
     assert model.calls(student.sampling) == 4
     assert (student.sampling.guidance, student.sampling.solver) == (1.0, "ddim")
-    seen = [student_stage(teacher.model_copy(update={"predicts": p}), 4).predicts for p in ("noise", "velocity", "clean")]
+    seen = [
+        student_stage(teacher.model_copy(update={"predicts": p}), 4).predicts for p in ("noise", "velocity", "clean")
+    ]
     assert seen == ["velocity", "velocity", "clean"]
 
 
