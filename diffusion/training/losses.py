@@ -21,7 +21,7 @@ __all__ = ["LEAST_SIGMA", "LEVELS", "SaysNothing", "loss_of", "losses_by_level",
 LEVELS = 10
 """Bins of t, from 0 (clean) to 1 (noise)."""
 LEAST_SIGMA = 0.3
-"""Of a clean sample's error as one of the velocity, which is it over sigma: the last of the noise would outweigh all."""
+"""Of a clean sample's error as one of the velocity, which is it over sigma: the last of the noise would be all."""
 
 
 def loss_of(model: Callable[..., Tensor], batch: Batch, config: StageConfig, *, of_noise: bool = False) -> Tensor:
