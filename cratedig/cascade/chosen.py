@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from diffusion.generation.cascade import CascadeName
 
 __all__ = ["BUNDLED", "chosen_cascade", "chosen_run"]
 
@@ -21,11 +25,11 @@ def chosen_run(given: Path | None) -> Path:
     return BUNDLED
 
 
-def chosen_cascade(given: str | None, run: Path) -> str:
+def chosen_cascade(given: str | None, run: Path) -> CascadeName:
     """The waveform cascade, where its generator is there; the other where only that one's is."""
     from diffusion.generation.cascade import CASCADES
 
     if given is not None:
-        return given
+        return cast("CascadeName", given)
     names = [name for name, stages in CASCADES.items() if (run / stages[0]).exists()]
     return names[0] if names else "waveform"
