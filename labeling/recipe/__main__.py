@@ -111,7 +111,7 @@ def _demo_music(args: argparse.Namespace) -> None:
 
 
 def _music(args: argparse.Namespace) -> None:
-    from labeling.recipe.rendering.composed_music import write_composed_music
+    from labeling.recipe.training.composed_music import write_composed_music
 
     for done in write_composed_music(args.out, args.pieces, args.seed):
         if done % 100 == 0 or done == args.pieces:

@@ -5,8 +5,8 @@ import csv
 import numpy as np
 import pytest
 
-from labeling.recipe.rendering import composed_music
 from labeling.recipe.rendering.render import RATE_HZ, WINDOW_S
+from labeling.recipe.training import composed_music
 from pipeline.source.listing import list_input
 
 soundfile = pytest.importorskip("soundfile")
