@@ -37,6 +37,7 @@ from pipeline.export.export import begin_export
 from pipeline.export.spec import ExportSpec
 from pipeline.ids import clip_id, track_id
 from pipeline.mine import decoder_rates, mine_shard
+from pipeline.parquet import parquet_file
 from pipeline.records import EmbedderCard, ShardReport, Track
 from pipeline.source.listing import Listing, list_input
 from pipeline.storage import Storage
@@ -256,7 +257,7 @@ def _label(crate: Crate) -> None:
     write_sealed(crate.storage, "labels/made/run.json", RUN | {"covers": crate.covers})
     for index in crate.shards:
         with crate.storage.open(crate.clips_part(index)) as file:
-            ids = pq.ParquetFile(file).read(columns=["clip_id"]).column(0).to_pylist()
+            ids = parquet_file(file).read(columns=["clip_id"]).column(0).to_pylist()
         rows = [
             {"clip_id": i, "metadata": [], "llm_lf": [_caption("a piece")], "rater_sf": [_caption("calm")]} for i in ids
         ]

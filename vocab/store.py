@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import VocabularyProblem
 from pipeline.ids import caption_id
-from pipeline.parquet import read_table
+from pipeline.parquet import parquet_file, read_table
 from pipeline.storage import Storage
 
 __all__ = [
@@ -198,7 +198,7 @@ def vocabulary_ids(path: str | os.PathLike[str]) -> NDArray[np.uint64]:
     """The ids of a vocabulary that was loaded before, ascending: 8 bytes a caption, and nothing else is kept."""
     storage, name = _place(path)
     with storage.open(f"{name}.parquet") as file:
-        groups = pq.ParquetFile(file).iter_batches(ROWS_PER_GROUP, columns=["caption_id"], use_threads=False)
+        groups = parquet_file(file).iter_batches(ROWS_PER_GROUP, columns=["caption_id"], use_threads=False)
         parts = [ids_from_hex(group.column(0)) for group in groups]
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
 

@@ -29,6 +29,7 @@ from pipeline.crate.schema import audio_columns
 from pipeline.crate.shards import part_name
 from pipeline.curation.tables import find_split, tables_hash
 from pipeline.errors import BadInput, CrateMismatch
+from pipeline.parquet import parquet_file
 
 __all__ = ["CrateClips", "Group"]
 
@@ -192,7 +193,7 @@ class CrateClips:
         name = part_name(*self.crate.at(folder, shard))
         storage = self.crate.storage
         try:
-            return pq.ParquetFile(storage.path(name), filesystem=storage.fs)
+            return pq.ParquetFile(storage.path(name)) if storage.is_local else parquet_file(storage.open(name))
         except (OSError, ValueError) as error:
             raise CrateMismatch(
                 f"{self.url}/{name} cannot be read ({error}); run `cratedig verify {self.url}`"

@@ -24,7 +24,7 @@ from labeling.evaluation.moments import Moments, read_moments, write_moments
 from pipeline.crate.shards import is_done, part_name, read_marker, write_marker
 from pipeline.errors import IndexMismatch
 from pipeline.ids import content_hash, hash_u64
-from pipeline.parquet import read_table
+from pipeline.parquet import parquet_file, read_table
 from pipeline.records import EmbedderCard, ShardReport
 from pipeline.storage import Storage
 
@@ -175,7 +175,7 @@ class EncodedSet:
         """Of clips that were encoded, a row group at a time, with their shard."""
         for shard in range(self.shards):
             with self.storage.open(part_name(self.folder, shard, self.shards)) as file:
-                parquet = pq.ParquetFile(file)
+                parquet = parquet_file(file)
                 columns = ["clip_id", "track_id", "key", "start_s", "duration_s", "source_rate_hz", "reason"]
                 for group in range(parquet.num_row_groups):
                     table = parquet.read_row_group(

@@ -17,7 +17,7 @@ from pipeline.crate.dataset import read_once
 from pipeline.crate.shards import part_name
 from pipeline.errors import CrateMismatch
 from pipeline.ids import hash_u64
-from pipeline.parquet import read_table
+from pipeline.parquet import parquet_file, read_table
 
 __all__ = ["Place", "PlacesWatcher", "SampledClip", "choose_places", "read_sample"]
 
@@ -91,7 +91,7 @@ def read_sample(crate: Crate, places: Sequence[Place], run: ReportRun | None) ->
         shards[place.shard].append(place)
     for shard, mine in sorted(shards.items()):
         labels = _labels(crate, run, shard, [place.row for place in mine])
-        with crate.storage.open(crate.clips_part(shard)) as raw, pq.ParquetFile(raw, buffer_size=1 << 20) as file:
+        with crate.storage.open(crate.clips_part(shard)) as raw, parquet_file(raw, buffer_size=1 << 20) as file:
             for place, label in zip(mine, labels, strict=True):
                 row = _row(file, place.row)
                 if row["clip_id"] != place.clip_id or (label and label["clip_id"] != place.clip_id):

@@ -12,7 +12,6 @@ from typing import cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labeling.draw import Method, draw
@@ -28,6 +27,7 @@ from pipeline.crate.dataset import read_once
 from pipeline.crate.shards import part_name
 from pipeline.errors import CrateMismatch, VocabularyProblem
 from pipeline.ids import hash_u64
+from pipeline.parquet import parquet_file
 from pipeline.storage import Storage
 from vocab.store import BUNDLED, BUNDLED_FOLDER, Kind, Vocabulary, ids_from_hex, ids_to_hex, vocabulary_file
 
@@ -256,7 +256,7 @@ def slot_figures(
 def _label_column(crate: Crate, run: ReportRun, slot: ReportSlot, shard: int, fields: Sequence[str]) -> pa.StructArray:
     """Those fields of the shard's labels, one after the other."""
     with crate.storage.open(part_name(*crate.at(run.folder, shard))) as file:
-        table = pq.ParquetFile(file).read(
+        table = parquet_file(file).read(
             columns=[f"{slot.name}.list.element.{name}" for name in fields], use_threads=False
         )
     return table.column(0).combine_chunks().flatten()

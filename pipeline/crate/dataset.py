@@ -8,14 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.audio.flac import decode_flac
 from pipeline.crate.crate import LABELS, Crate, label_runs
 from pipeline.crate.shards import part_name
 from pipeline.errors import BadInput, CrateMismatch
-from pipeline.parquet import read_table
+from pipeline.parquet import parquet_file, read_table
 from pipeline.threads import in_order
 
 __all__ = ["ClipRow", "Watcher", "iterate_clips", "read_once", "shard_rows", "the_label_run", "wanted_columns"]
@@ -65,7 +64,7 @@ def shard_rows(
     wanted = None if columns is None else list(dict.fromkeys(["clip_id", *columns]))
     found = _label_rows(crate, index, labels) if labels else None
     with crate.storage.open(crate.clips_part(index)) as file:
-        parquet = pq.ParquetFile(file)
+        parquet = parquet_file(file)
         for group in range(parquet.num_row_groups):
             for clip in parquet.read_row_group(group, columns=wanted, use_threads=False).to_pylist():
                 yield ClipRow(clip=clip, labels=_matching(crate, clip["clip_id"], labels, found))
@@ -78,7 +77,7 @@ def _label_rows(crate: Crate, index: int, labels: str) -> Iterator[dict[str, Any
     if not crate.storage.exists(name):
         raise CrateMismatch(f"{crate.storage.url} has no {name}; finish the labels: cratedig label {crate.storage.url}")
     with crate.storage.open(name) as file:
-        parquet = pq.ParquetFile(file)
+        parquet = parquet_file(file)
         for group in range(parquet.num_row_groups):
             yield from parquet.read_row_group(group, use_threads=False).to_pylist()
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.crate.crate import Crate
@@ -25,6 +24,7 @@ from pipeline.curation.likeness.sound import clip_fingerprints, clip_waves
 from pipeline.curation.likeness.wave import coherence
 from pipeline.curation.tables import GROUPS, PAIRS, write_table
 from pipeline.ids import content_hash
+from pipeline.parquet import parquet_file
 
 __all__ = ["COHERENCE", "COSINE", "ERROR", "Doubles", "Pair", "find_doubles", "read_clips", "write_doubles"]
 
@@ -148,7 +148,7 @@ def read_clips(crate: Crate) -> tuple[list[str], dict[str, dict[str, Any]], NDAr
     parts = []
     for index in crate.shards:
         with crate.storage.open(crate.clips_part(index)) as file:
-            parquet = pq.ParquetFile(file)
+            parquet = parquet_file(file)
             for group in range(parquet.num_row_groups):
                 table = parquet.read_row_group(group, columns=list(_COLUMNS), use_threads=False)
                 flat = table.column("embedding").combine_chunks().flatten().to_numpy(zero_copy_only=False)

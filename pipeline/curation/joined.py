@@ -18,7 +18,7 @@ from pipeline.crate.seals import sealed_files
 from pipeline.crate.shards import ShardWriter, part_name
 from pipeline.curation.rewrite import counts_without, drop_rows
 from pipeline.ids import track_id
-from pipeline.parquet import read_table
+from pipeline.parquet import parquet_file, read_table
 from pipeline.records import Track
 from pipeline.storage import HashingFile
 
@@ -121,7 +121,7 @@ def _clips(crate: Crate, index: int, dropped: frozenset[str], clashes: Clash, me
     """Rows as they were but for names; the bytes of their audio are copied."""
     media = audio_columns(crate.config)
     with crate.storage.open(crate.clips_part(index)) as raw, merged.storage.write(part) as wrote:
-        parquet = pq.ParquetFile(raw)
+        parquet = parquet_file(raw)
         writer = ShardWriter(wrote, parquet.schema_arrow, media=media)
         for group in range(parquet.num_row_groups):
             rows = drop_rows(parquet.read_row_group(group, use_threads=False), dropped).to_pylist()

@@ -19,7 +19,7 @@ from pipeline.crate.schema import audio_columns
 from pipeline.crate.seals import read_sealed, sealed_files, write_sealed
 from pipeline.crate.shards import ShardWriter, own_file, part_name, read_marker
 from pipeline.errors import CrateMismatch
-from pipeline.parquet import read_table
+from pipeline.parquet import parquet_file, read_table
 from pipeline.storage import HashingFile, Storage
 
 __all__ = ["counts_without", "drop_rows", "replace_files", "rewrite_clips", "rewrite_made", "settle"]
@@ -94,7 +94,7 @@ def rewrite_clips(crate: Crate, shard: int, tracks: frozenset[str]) -> None:
 
     def write_clips(target: HashingFile) -> None:
         with storage.open(clips_part) as raw:
-            parquet = pq.ParquetFile(raw)
+            parquet = parquet_file(raw)
             writer = ShardWriter(target, parquet.schema_arrow, media=audio_columns(crate.config))
             for group in range(parquet.num_row_groups):
                 writer.add(drop_rows(parquet.read_row_group(group, use_threads=False), tracks).to_pylist())

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from pipeline.crate.crate import Crate
 from pipeline.errors import BadInput
+from pipeline.parquet import parquet_file
 from pipeline.storage import Storage
 
 __all__ = [
@@ -79,7 +80,7 @@ def stale_tables(crate: Crate, names: Iterable[str] | None = None) -> list[str]:
         if not crate.storage.exists(name):
             continue
         with crate.storage.open(name) as file:
-            covered = (pq.ParquetFile(file).schema_arrow.metadata or {}).get(_COVERS)
+            covered = (parquet_file(file).schema_arrow.metadata or {}).get(_COVERS)
         if covered is not None and (lacking := len(crate.pours) - int(covered)) > 0:
             said.append(
                 f"{name} was made before {lacking} of the crate's pours came in and says nothing of their tracks; make "
@@ -149,7 +150,7 @@ def table_rows(
             parts: Iterable[pa.Table] = [pa_csv.read_csv(io.BytesIO(storage.read_bytes(name))).select(wanted)]
             return _of(parts, keep)
         with storage.open(name) as file:
-            parquet = pq.ParquetFile(file)
+            parquet = parquet_file(file)
             if absent := [column for column in wanted if column not in parquet.schema_arrow.names]:
                 raise KeyError(f"no column {absent[0]!r}")
             groups = range(parquet.metadata.num_row_groups)

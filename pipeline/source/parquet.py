@@ -12,9 +12,9 @@ from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import BadInput, DecodeFailure
+from pipeline.parquet import parquet_file
 from pipeline.remote import file_system
 from pipeline.source.table import Row, Table
 
@@ -28,7 +28,7 @@ def open_parquet(fs: Any, path: str, name: str) -> Table:
     """The rows without the bytes of audio or pictures that they hold."""
     try:
         with fs.open(path, "rb") as file:
-            parquet = pq.ParquetFile(file)
+            parquet = parquet_file(file)
             schema, metadata = parquet.schema_arrow, parquet.metadata
     except (pa.ArrowInvalid, OSError) as error:
         raise BadInput(f"{name} is not a readable Parquet file ({str(error).splitlines()[0]})") from error
@@ -46,7 +46,7 @@ def _rows(fs: Any, path: str, name: str, columns: list[str]) -> Iterator[Row]:
     number = 0
     try:
         with fs.open(path, "rb") as file:
-            for batch in pq.ParquetFile(file).iter_batches(batch_size=_BATCH, columns=columns, use_threads=False):
+            for batch in parquet_file(file).iter_batches(batch_size=_BATCH, columns=columns, use_threads=False):
                 for values in batch.to_pylist():
                     number += 1
                     yield Row(number=number, values=values)
@@ -103,7 +103,7 @@ def read_inside(path: str) -> bytes:
     row, column = int(number), urllib.parse.unquote(column)
     fs, name = file_system(file)
     with fs.open(name, "rb") as source:
-        parquet = pq.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False)
+        parquet = parquet_file(source, buffer_size=1 << 20)
         metadata = parquet.metadata
         ends = list(accumulate(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)))
         group = bisect.bisect_right(ends, row)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.parquet import read_groups, read_table
+from pipeline.parquet import parquet_file, read_groups, read_table
 
 
 def in_memory(table: pa.Table, rows_per_group: int = 3) -> io.BytesIO:
@@ -54,6 +57,37 @@ def test_only_row_groups_that_may_hold_the_value_are_read() -> None:
     assert read_groups(io.BytesIO(damaged), "shard", 0).column("text").to_pylist() == ["a", "b"]
     with pytest.raises((pa.ArrowException, OSError)):
         read_groups(io.BytesIO(damaged), "shard", 1)
+
+
+class Watched(io.BytesIO):
+    """A file that knows which threads read it."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.readers: set[int] = set()
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.readers.add(threading.get_native_id())
+        return super().read(size)
+
+    def readinto(self, buffer: Any) -> int:
+        self.readers.add(threading.get_native_id())
+        return super().readinto(buffer)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        read_table,
+        lambda file: read_groups(file, "shard", 1),
+        lambda file: list(parquet_file(file, buffer_size=64).iter_batches(batch_size=2, use_threads=False)),
+    ],
+)
+def test_no_thread_of_arrow_s_reads_a_python_file(read: Callable[[Watched], object]) -> None:
+    """It would let go of it at some later moment, while the interpreter ends for instance."""
+    file = Watched(in_memory(TABLE).getvalue())
+    read(file)
+    assert file.readers == {threading.get_native_id()}
 
 
 def test_a_process_that_has_read_tables_ends_well(tmp_path: Path) -> None:

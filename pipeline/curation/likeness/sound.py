@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterator
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.audio.flac import decode_flac, to_int16
@@ -16,6 +15,7 @@ from pipeline.crate.crate import Crate
 from pipeline.crate.schema import audio_columns
 from pipeline.curation.likeness.fingerprint import RATE_HZ, Fingerprint, fingerprint
 from pipeline.curation.likeness.wave import WAVE_HZ
+from pipeline.parquet import parquet_file
 
 __all__ = ["at_rate", "clip_fingerprints", "clip_waves"]
 
@@ -46,7 +46,7 @@ def _samples(
     wanted = None if clips is None else pa.array(sorted(clips), pa.string())
     for index in crate.shards:
         with crate.storage.open(crate.clips_part(index)) as file:
-            parquet = pq.ParquetFile(file)
+            parquet = parquet_file(file)
             for group in range(parquet.num_row_groups):
                 ids = parquet.read_row_group(group, columns=["clip_id"], use_threads=False).column(0)
                 chosen = np.arange(len(ids)) if wanted is None else np.flatnonzero(pc.is_in(ids, wanted).to_numpy())

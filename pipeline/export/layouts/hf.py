@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.crate.schema import with_features
 from pipeline.crate.shards import ShardWriter
@@ -14,6 +13,7 @@ from pipeline.export.encode import audio_seconds, suffix
 from pipeline.export.example import Example
 from pipeline.export.layouts.layout import PerSplit, Removal, Row
 from pipeline.export.spec import ExportSpec
+from pipeline.parquet import parquet_file
 from pipeline.storage import HashingFile, Storage
 
 __all__ = ["GROUP_BYTES", "HF_USAGE", "Hf", "dataset_info", "hf_schema", "tokens_usage"]
@@ -118,7 +118,7 @@ class Hf:
         changed = {}
         for name in files:
             with out.open(name) as file:
-                parquet = pq.ParquetFile(file)
+                parquet = parquet_file(file)
                 if gone.isdisjoint(parquet.read(columns=["track_id"], use_threads=False).column(0).to_pylist()):
                     continue
                 with out.write(name) as wrote:
@@ -137,7 +137,7 @@ class Hf:
         for name in files:
             split = name.rpartition("/")[2].partition("-")[0]
             with out.open(name) as file:
-                for batch in pq.ParquetFile(file).iter_batches(batch_size=16, columns=columns, use_threads=False):
+                for batch in parquet_file(file).iter_batches(batch_size=16, columns=columns, use_threads=False):
                     for row in batch.to_pylist():
                         yield Row.of(row, split, audio_seconds(row["audio"]["bytes"]))
 
@@ -161,7 +161,7 @@ class Hf:
 
     def read(self, out: Storage, name: str, limit: int) -> Iterator[tuple[dict[str, Any], bytes]]:
         with out.open(name) as file:
-            parquet = pq.ParquetFile(file)
+            parquet = parquet_file(file)
             for batch in parquet.iter_batches(
                 batch_size=limit, columns=["clip_id", "text", "captions", "audio.bytes"], use_threads=False
             ):
