@@ -39,7 +39,7 @@ from labeling.search.exact import Captions, ExactSearch, Found
 from labeling.search.some import SomeCaptions, SomeSearch, heard_rows
 from labeling.search.stated import StatedCaptions, stated_table
 from vocab.grammar.lexicon import WORDS, stated_facts
-from vocab.store import Kind, Vocabulary, bundled_vocabulary
+from vocab.store import Vocabulary, open_vocabulary
 
 __all__ = ["main"]
 
@@ -56,6 +56,7 @@ def main() -> int:
     parser.add_argument("--musicnn", type=Path, required=True, help="its wheel; nothing of it is installed")
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--facts", type=Path, help="write the facts that are heard, with their AUC")
+    parser.add_argument("--vocab", nargs="+", default=["bundled:long", "bundled:short"], help="a row or two of each")
     parser.add_argument("--holds", action="store_true", help="fit what turns a score into a chance")
     parser.add_argument("--clips", type=Path, help="a file for what was measured of the clips")
     args = parser.parse_args()
@@ -73,14 +74,14 @@ def main() -> int:
     )
     scoring = read_scoring(args.model, embedder.card.weights_hash)
     judged: dict[str, NDArray[np.float64]] = {}
-    for kind in ("long", "short"):
-        vocabulary = bundled_vocabulary(kind)
+    for name in args.vocab:
+        vocabulary = open_vocabulary(name)
         captions_ND = embedder.embed_text(vocabulary.texts.to_pylist())
         plain = ExactSearch(captions_ND).top(clips, _K)
-        _print_captions(kind, "plain cosine, all captions", plain, rank_BF, tracks)
+        _print_captions(vocabulary, "plain cosine, all captions", plain, rank_BF, tracks)
         if scoring:
             own = _own_way(scoring, vocabulary, captions_ND, clips)
-            judged[kind] = _print_captions(kind, "the model's own way", own, rank_BF, tracks)
+            judged[vocabulary.card.name] = _print_captions(vocabulary, "the model's own way", own, rank_BF, tracks)
     if judged:
         holds = _fitted(np.concatenate(list(judged.values()))) if args.holds else scoring.holds if scoring else None
         _print_scores(judged, holds)
@@ -146,11 +147,11 @@ def _judged_facts(text: str) -> list[int]:
 
 
 def _print_captions(
-    kind: Kind, name: str, found: Found, rank_BF: NDArray[np.float64], tracks: list[str]
+    vocabulary: Vocabulary, name: str, found: Found, rank_BF: NDArray[np.float64], tracks: list[str]
 ) -> NDArray[np.float64]:
     """Prints a row of the table; returns (statements, 4): score, facts that the caption states, rank, mean rank of the
     caption's statements."""
-    texts, rows_BK = bundled_vocabulary(kind).texts, found.rows_QK
+    texts, rows_BK = vocabulary.texts, found.rows_QK
     stated = {int(row): _judged_facts(texts[int(row)].as_py()) for row in np.unique(rows_BK)}
     facts = [[f for row in rows_K for f in stated[int(row)]] for rows_K in rows_BK]
     count_B = np.array([len(f) for f in facts])
@@ -172,7 +173,8 @@ def _print_captions(
     shuffled = np.mean([auc(rng.permutation(len(facts)), ones)[0] for _ in range(100)])
     uses = np.bincount(rows_BK.ravel())
     print(
-        f"| {kind} | {name} | {count_B.sum() / rows_BK.size:.2f} | {mean:.3f} ({low:.3f} to {high:.3f}) | "
+        f"| {vocabulary.card.name} | {name} | {count_B.sum() / rows_BK.size:.2f} | "
+        f"{mean:.3f} ({low:.3f} to {high:.3f}) | "
         f"{gain:.3f} ({low_gain:.3f} to {high_gain:.3f}) | {shuffled:.3f} | "
         f"{(uses > 0).sum()} of {rows_BK.size} | {uses.max()} |",
         flush=True,

@@ -44,9 +44,9 @@ class Scoring:
     min_music: float | None = None
     """`music_score` below which recorded sounds were more often something else than music."""
     min_similarity: float | None = None
+    """Score below which a caption says no more of a clip than of others, its offset taken off."""
     holds: tuple[float, float, float] | None = None
     """For `chance_to_hold`, fitted to what an independent judge found of captions on recordings."""
-    """Score below which a caption says no more of a clip than of others, its offset taken off."""
 
     def offset_with(self, mean_D: NDArray[np.float32], clips: int) -> NDArray[np.float32]:
         """What to take off the clips of a crate with this mean: its own, as far as so many clips can tell it."""

@@ -32,7 +32,9 @@ class StatedCaptions:
     A clip's product with the sum is the caption's own score and those of its facts.
     """
 
-    def __init__(self, captions: Captions, stated_MP: NDArray[np.uint8], vectors_FD: NDArray[np.float32]) -> None:
+    def __init__(
+        self, captions: Captions, stated_MP: NDArray[np.unsignedinteger[Any]], vectors_FD: NDArray[np.float32]
+    ) -> None:
         self._captions, self._stated_MP = captions, stated_MP
         self._vectors_FD = np.concatenate([vectors_FD, np.zeros((1, vectors_FD.shape[1]), np.float32)])
         self.shape = captions.shape
@@ -54,7 +56,7 @@ class StatedCaptions:
 
 def stated_table(
     vocabulary: Vocabulary, vectors: Mapping[str, NDArray[np.float32]], rows_M: NDArray[np.int64] | None = None
-) -> NDArray[np.uint8]:
+) -> NDArray[np.unsignedinteger[Any]]:
     """(M, P): which facts with a vector each of these captions states, by their place; F where no more.
 
     rows_M: all captions where it is None. A caption that comes without a list of its facts is read for them.
@@ -78,7 +80,7 @@ def stated_table(
         parents, places = parents[order], places[order]
     counts_M = np.bincount(parents, minlength=len(column))
     column_at = np.arange(len(parents)) - np.repeat(np.cumsum(counts_M) - counts_M, counts_M)
-    stated_MP = np.full((len(column), int(counts_M.max(initial=0))), len(place), dtype=np.uint8)
+    stated_MP = np.full((len(column), int(counts_M.max(initial=0))), len(place), dtype=np.min_scalar_type(len(place)))
     stated_MP[parents, column_at] = places
     return stated_MP
 
