@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 __all__ = ["parquet_file", "read_groups", "read_table"]
 
 
-def parquet_file(file: IO[bytes] | pa.NativeFile, *, buffer_size: int = 0) -> pq.ParquetFile:
+def parquet_file(file: IO[bytes] | pa.NativeFile | str, *, buffer_size: int = 0) -> pq.ParquetFile:
     """buffer_size: bytes read at once of a column, where its row groups are not to be in memory whole; 0: all of it."""
     return pq.ParquetFile(file, buffer_size=buffer_size, pre_buffer=False)
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from diffusion.data.clip_table import (
@@ -193,7 +192,7 @@ class CrateClips:
         name = part_name(*self.crate.at(folder, shard))
         storage = self.crate.storage
         try:
-            return pq.ParquetFile(storage.path(name)) if storage.is_local else parquet_file(storage.open(name))
+            return parquet_file(storage.path(name) if storage.is_local else storage.open(name))
         except (OSError, ValueError) as error:
             raise CrateMismatch(
                 f"{self.url}/{name} cannot be read ({error}); run `cratedig verify {self.url}`"

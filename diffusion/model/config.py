@@ -14,6 +14,7 @@ __all__ = [
     "BlurConfig",
     "DistillConfig",
     "MelConfig",
+    "Predicts",
     "SamplingConfig",
     "SolverName",
     "StageConfig",
@@ -33,6 +34,7 @@ STAGES: tuple[StageName, ...] = (
 )
 
 
+Predicts = Literal["noise", "velocity", "clean"]
 SolverName = Literal["ancestral", "ddim", "dpm++2m", "heun", "unipc"]
 """How a sampler goes from noise to sound: the paper's ancestral steps, or a solver of the probability-flow ODE."""
 
@@ -102,7 +104,7 @@ class StageConfig(_Frozen):
     stage: StageName
     unet: UNetConfig
     noise: Literal["cosine", "linear", "linear_as_printed"]
-    predicts: Literal["noise", "velocity", "clean"] = "noise"
+    predicts: Predicts = "noise"
     """What the network gives. `noise` is the paper's; near t = 1 a small error in it is a large one in the clean
     estimate. `velocity` is alpha x noise - sigma x clean, whose error never grows on the way to the estimate. `clean`
     is the sample: a network hardly wider than its signal need not carry the noise through (arXiv 2511.13720)."""
@@ -203,7 +205,7 @@ class DistillConfig(_Frozen):
     steps: int = Field(default=8, ge=1)
     guidance: float = Field(default=1.0, ge=0)
     """Of the teacher; the student has it built in."""
-    teacher_predicts: Literal["noise", "velocity", "clean"] = "noise"
+    teacher_predicts: Predicts = "noise"
 
     @property
     def rounds(self) -> int:

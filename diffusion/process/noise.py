@@ -7,12 +7,13 @@ float32 is enough at both ends.
 from __future__ import annotations
 
 import math
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from diffusion.model.config import Predicts
 from pipeline.errors import BadInput
 
 __all__ = [
@@ -82,9 +83,7 @@ NOISE_SCHEDULES: dict[str, NoiseSchedule] = {
 }
 
 
-def noise_from(
-    predicts: Literal["noise", "velocity", "clean"], x_t: Tensor, given: Tensor, t_B: Tensor, schedule: NoiseSchedule
-) -> Tensor:
+def noise_from(predicts: Predicts, x_t: Tensor, given: Tensor, t_B: Tensor, schedule: NoiseSchedule) -> Tensor:
     """The noise in `x_t`, from what a network gives: sigma_t x_t + alpha_t v, for v = alpha_t eps - sigma_t x; or
     (x_t - alpha_t x) / sigma_t, for the clean sample x."""
     if predicts == "noise":
