@@ -222,13 +222,15 @@ def install_lowest(binaries: Path) -> None:
 
 
 def suite(binaries: Path) -> str:
-    """The last line of pytest."""
+    """The last line of pytest, which prints as it goes: a lane that is stopped has told what it found."""
     command = [binaries / "python", "-m", "pytest", "-n", "auto", "--maxprocesses=4", "--dist=worksteal"]
-    begun = time.monotonic()
-    done = subprocess.run(list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    print(done.stdout if done.returncode else "", flush=True)
-    last = (done.stdout.strip().splitlines() or ["nothing"])[-1].strip("= ")
-    failed = f"failed, exit code {done.returncode}: " if done.returncode else ""
+    begun, last = time.monotonic(), "nothing"
+    with subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        for line in started.stdout:
+            print(line, end="", flush=True)
+            last = line.strip("= \n") or last
+    failed = f"failed, exit code {started.returncode}: " if started.returncode else ""
     return f"{failed}{last} ({time.monotonic() - begun:.0f} s)"
 
 

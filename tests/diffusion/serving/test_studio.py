@@ -126,8 +126,8 @@ def test_only_the_latest_are_kept(studio):
         tickets.append(studio.submit(ask(seed=seed, clips=1)))
         until_ended(tickets[-1])
     end = time.monotonic() + 20
-    while studio.ticket(tickets[0].id) is not None and time.monotonic() < end:
-        time.sleep(0.02)
+    while any(studio.ticket(ticket.id) is not None for ticket in tickets[:2]) and time.monotonic() < end:
+        time.sleep(0.02)  # forgotten after the end of a later one, by the studio's own thread
     assert [studio.ticket(ticket.id) is not None for ticket in tickets[:2] + tickets[-1:]] == [False, False, True]
     assert not tickets[0].clips[0].wav["super-resolution"].exists()
     assert tickets[-1].clips[0].wav["super-resolution"].exists()
