@@ -46,8 +46,8 @@ class Record(Protocol):
         """Put `new` in the place of `old`; False where it is not `old` any more."""
         ...
 
-    def remove(self, old: bytes) -> None:
-        """Take it away, unless it is not `old` any more."""
+    def remove(self, old: bytes) -> bool:
+        """Take it away; False where it is not `old` any more."""
         ...
 
 
@@ -162,7 +162,7 @@ class _Renewal:
         self._thread.join()
         if not self.lost:
             with contextlib.suppress(OSError):
-                self._record.remove(self._mine)
+                self.lost = not self._record.remove(self._mine)
 
 
 class FileRecord:
@@ -194,10 +194,12 @@ class FileRecord:
             os.replace(temporary, self._path)
             return True
 
-    def remove(self, old: bytes) -> None:
+    def remove(self, old: bytes) -> bool:
         with self._changing():
-            if self.read() == old:
-                self._path.unlink()
+            if self.read() != old:
+                return False
+            self._path.unlink()
+            return True
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[Path]:
@@ -246,9 +248,11 @@ class ObjectRecord:
         assert self._seen is not None
         return self._put(new, self._seen[1])
 
-    def remove(self, old: bytes) -> None:
-        if self.read() == old:
-            self._remove(self._path)
+    def remove(self, old: bytes) -> bool:
+        if self.read() != old:
+            return False
+        self._remove(self._path)
+        return True
 
     def _put(self, new: bytes, tag: str) -> bool:
         """A write whose answer was lost is sent again by the driver and then refused: it is looked at."""

@@ -197,5 +197,5 @@ def test_the_bundled_model_is_usable() -> None:
     assert report.repeat_difference == 0
     assert report.text_cosine < 0.8
     assert report.audio_cosine < 0.8
-    assert report.seconds < 5
+    assert report.seconds < 30
     assert sum(f.stat().st_size for f in BUNDLED.iterdir()) < 12e6

