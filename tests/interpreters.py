@@ -212,7 +212,7 @@ def install_newest(binaries: Path) -> None:
 def install_lowest(binaries: Path) -> None:
     """The lowest versions that pyproject.toml promises; the tests' own tools as new as they can be beside those."""
     run([binaries / "python", *PIP, "uv"])
-    uv = [binaries / "uv", "pip", "install", "--quiet", "--python", binaries / "python"]
+    uv = [binaries / "uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", binaries / "python"]
     run([*uv, "--resolution", "lowest-direct", "-e", f"{ROOT}[train]"])
     frozen = binaries.parent / "lowest.txt"
     frozen.write_text(
