@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.chaos_arena import LIMIT_S, Arena, Skipped, prepare, require
@@ -33,15 +33,15 @@ from pipeline.crate.verify import verify_crate
 from pipeline.errors import CratedigError
 
 
-def killed(victim: str) -> Callable[[Arena], str]:
-    """SIGKILL of the command, a worker or a decoder at a random moment."""
+def killed(victim: str, options: Callable[[], Sequence[str]] = tuple) -> Callable[[Arena], str]:
+    """SIGKILL of the command, a worker, a decoder or a job server at a random moment."""
 
     def fault(arena: Arena) -> str:
         out = arena.fresh()
-        process = arena.begin(out)
-        if victim == "decoder":  # it lives while clips are cut
+        process = arena.begin(out, *options())
+        if victim in ("decoder", "job server"):  # it does not live all the time
             _find(process, victim, wait_s=LIMIT_S)
-            time.sleep(arena.dice.uniform(0, 0.5))
+            time.sleep(arena.dice.uniform(0, 0.5 if victim == "decoder" else arena.calm_s))
         else:
             arena.moment()
         chosen = _find(process, victim)
@@ -50,7 +50,8 @@ def killed(victim: str) -> Callable[[Arena], str]:
             arena.ends_well(out)
             return f"no {victim} at that moment"
         os.kill(arena.dice.choice(chosen), signal.SIGKILL)
-        process.communicate(timeout=LIMIT_S)
+        _, stderr = process.communicate(timeout=LIMIT_S)
+        require("Traceback" not in stderr, stderr[-600:])
         arena.ends_well(out)
         return "and went on by itself" if process.returncode == 0 else "typed again"
 
@@ -65,6 +66,14 @@ def _find(process: subprocess.Popen[str], victim: str, wait_s: float = 5.0) -> l
         if found or process.poll() is not None or time.monotonic() > deadline:
             return found
         time.sleep(0.1)
+
+
+def on_prism() -> list[str]:
+    from tests.engines.fetch import cached
+
+    if (prism := cached("prism")) is None:
+        raise Skipped("Prism is not here: python -m tests.engines.fetch prism")
+    return ["--runner=prism", f"--beam-options=--prism_location={prism}"]
 
 
 def stopped(arena: Arena) -> str:
@@ -281,6 +290,7 @@ FAULTS: dict[str, Callable[[Arena], str]] = {
     "driver": killed("command"),
     "worker": killed("worker"),
     "decoder": killed("decoder"),
+    "job-server": killed("job server", on_prism),
     "interrupt": interrupted(signal.SIGINT),
     "terminate": interrupted(signal.SIGTERM),
     "stopped": stopped,

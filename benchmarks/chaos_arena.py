@@ -56,11 +56,9 @@ class Arena:
             line = ["unshare", "--mount", "sh", "-c", f'{before}; exec "$0" "$@"', *line]
         return subprocess.run(line, capture_output=True, text=True, timeout=LIMIT_S, env=os.environ | variables)
 
-    def begin(self, out: Path | str, **variables: str) -> subprocess.Popen[str]:
-        nothing = subprocess.DEVNULL
-        return subprocess.Popen(
-            self.command(out), stdout=nothing, stderr=subprocess.PIPE, text=True, env=os.environ | variables
-        )
+    def begin(self, out: Path | str, *options: str) -> subprocess.Popen[str]:
+        line = [*self.command(out), *options]
+        return subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def moment(self) -> None:
         """Somewhere in the middle of a run."""

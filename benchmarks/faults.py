@@ -103,6 +103,7 @@ def role(pid: int) -> str:
         b"spawn_main": "worker",
         b"resource_tracker": "tracker",
         b"decode_child": "decoder",
+        b"/prism-": "job server",
     }
     return next((name for mark, name in names.items() if mark in line), "other")
 

@@ -8,12 +8,21 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["caption_id", "clip_id", "content_hash", "draw_uniform", "hash_u64", "normalise_caption", "track_id"]
+__all__ = [
+    "caption_id",
+    "clip_id",
+    "content_hash",
+    "draw_uniform",
+    "hash_u64",
+    "normalise_caption",
+    "sha256_of",
+    "track_id",
+]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -74,3 +83,11 @@ def draw_uniform(seed: int, clip_B1: NDArray[np.uint64], caption_BK: NDArray[np.
         start = np.full((1, 1), hash_u64("draw", seed), dtype=np.uint64)
         state = _mix(_mix(start + _GOLDEN + clip_B1) + _GOLDEN + caption_BK)
     return ((state >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+
+
+def sha256_of(file: IO[bytes]) -> str:
+    """Of what is left to read in it."""
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()

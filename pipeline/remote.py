@@ -6,11 +6,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import itertools
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 from urllib.parse import quote
 
 import fsspec
@@ -31,6 +33,7 @@ __all__ = [
     "is_url",
     "store_errors",
     "tagged_objects",
+    "whole_object",
     "write_errors",
 ]
 
@@ -40,6 +43,8 @@ class UnknownScheme(BadInput):
 
 
 _AT_LEAST = 1 << 20
+_BLOCK = 64 << 20
+"""Of a whole object in memory at once."""
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "http": "http", "https": "http"}
 """Scheme -> the extra of pyproject.toml that brings its driver."""
 
@@ -224,6 +229,35 @@ def write_errors(path: str) -> Iterator[None]:
         raise BadInput(
             f"{path} cannot be written ({error.strerror or error}); give an output folder that you may write to"
         ) from error
+
+
+def _blocks(fs: Any, path: str) -> Iterator[bytes]:
+    """All of an object in its order, a request a block; the last block is shorter than the others."""
+    start, block = 0, b""
+    while not start or len(block) == _BLOCK:
+        try:
+            with store_errors(path):
+                block = fs.cat_file(path, start=start, end=start + _BLOCK)
+        except OSError as error:
+            if "satisfiable" not in str(error):
+                raise
+            block = b""  # so stores say of an object that ends before the range, or is empty
+        yield block
+        start += _BLOCK
+
+
+def whole_object(fs: Any, path: str) -> IO[bytes]:
+    """An object, fetched once: to a temporary file where it is large."""
+    blocks = _blocks(fs, path)
+    if len(first := next(blocks)) < _BLOCK:
+        return io.BytesIO(first)
+    with write_errors(tempfile.gettempdir()), contextlib.ExitStack() as failed:
+        whole = failed.enter_context(tempfile.TemporaryFile(prefix="cratedig-"))
+        for block in itertools.chain([first], blocks):
+            whole.write(block)
+        whole.seek(0)
+        failed.pop_all()
+    return whole
 
 
 class Ranges(io.RawIOBase):

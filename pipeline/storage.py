@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from pipeline.errors import BadInput
+from pipeline.ids import sha256_of
 from pipeline.locks import LEASE, FileRecord, ObjectRecord, Record, hold_file, hold_record, refuse_held
 from pipeline.remote import (
     Ranges,
@@ -26,6 +27,7 @@ from pipeline.remote import (
     is_object_store,
     store_errors,
     tagged_objects,
+    whole_object,
     write_errors,
 )
 
@@ -121,10 +123,10 @@ class Storage:
         if self.is_local:
             try:
                 with os.scandir(self.path(folder)) as entries:
-                    stats = [(entry.name, entry.stat()) for entry in entries if not entry.is_dir()]
+                    files = ((entry.name, entry.stat()) for entry in entries if not entry.is_dir())
+                    return {name: Listed(stat.st_size, str(stat.st_mtime_ns)) for name, stat in files}
             except (FileNotFoundError, NotADirectoryError):
                 return {}
-            return {name: Listed(stat.st_size, str(stat.st_mtime_ns)) for name, stat in stats}
         try:
             found = self.fs.ls(self.path(folder), detail=True, refresh=True)
         except (FileNotFoundError, NotADirectoryError):
@@ -149,12 +151,13 @@ class Storage:
             return cast(IO[bytes], Ranges(self.fs, path, tail))
         return self.fs.open(path, "rb")
 
-    def read_bytes(self, name: str) -> bytes:
+    def open_whole(self, name: str) -> IO[bytes]:
+        """To read all of it, and parts again: an object is fetched once, to a temporary file where it is large."""
         path = self.path(name)
-        if self.is_object_store:
-            with store_errors(path):
-                return self.fs.cat_file(path, start=0)
-        with self.fs.open(path, "rb") as file:
+        return whole_object(self.fs, path) if self.is_object_store else self.fs.open(path, "rb")
+
+    def read_bytes(self, name: str) -> bytes:
+        with self.open_whole(name) as file:
             return file.read()
 
     def read_many(self, names: Sequence[str]) -> Iterator[bytes | None]:
@@ -187,11 +190,8 @@ class Storage:
         return int(self.fs.size(self.path(name)))
 
     def sha256(self, name: str) -> str:
-        digest = hashlib.sha256()
-        with self.open(name) as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+        with self.open_whole(name) as file:
+            return sha256_of(file)
 
     def remove(self, name: str) -> None:
         path = self.path(name)

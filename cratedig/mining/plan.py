@@ -93,14 +93,14 @@ def print_dry_run(args: argparse.Namespace, config: ClipsConfig) -> None:
     from pipeline.storage import Storage
 
     listing = list_input(args.input)
-    compared = Compared(new=list(listing.tracks))
+    compared = Compared(new=listing.tracks)
     if args.out and (storage := Storage(args.out)).exists("crate.json"):
         compared = compare(Crate.open(storage.url), listing)
     _print_listing(listing, compared, shard_count(len(compared.new), args.tracks_per_shard))
     if not compared.new:
         print("dry run: nothing was written")
         return
-    found = estimate(replace(listing, tracks=tuple(compared.new)), config)
+    found = estimate(replace(listing, tracks=compared.new), config)
     print(
         f"estimate from {found.sampled} tracks: {found.hours:.2f} h of audio, {found.clips:,} clips of "
         f"{config.clip_s:g} s ({found.clips * config.clip_s / 3600:.2f} h), {_size(found.bytes)}"

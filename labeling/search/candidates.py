@@ -7,8 +7,8 @@ vocabulary and one K; profiles, seeds and K' share it.
 from __future__ import annotations
 
 import heapq
+import itertools
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,21 +18,22 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labeling.search.exact import CaptionSearch
-from pipeline.crate.crate import CANDIDATES, CLIPS, SET_FILE, Crate
-from pipeline.crate.dataset import read_once
+from pipeline.crate.crate import CANDIDATES, SET_FILE, Crate
 from pipeline.crate.ledger import forget
 from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.shards import marker_name, part_name, write_marker
-from pipeline.ids import content_hash, hash_u64
+from pipeline.ids import content_hash
 from pipeline.parquet import read_table
 from pipeline.progress import Heartbeat
 from pipeline.records import ShardReport
+from pipeline.threads import in_order
 
 __all__ = [
     "CandidateSet",
     "captions_in",
     "embeddings_in",
     "find_candidates",
+    "first_tracks",
     "mean_embedding",
     "read_candidates",
     "read_embeddings",
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 
-_MOST = 1 << 64
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,38 +174,43 @@ def write_mean(crate: Crate, chosen: CandidateSet, mean: NDArray[np.float32]) ->
     write_sealed(storage, chosen.mean_file, {"mean": mean_D})
 
 
-def mean_embedding(crate: Crate, sample: int = 2_000) -> tuple[NDArray[np.float32], int]:
-    """The mean embedding of at most `sample` clips, those whose ids' hashes are smallest; and how many they are."""
-    read_once(crate, [chosen := _MeanWatcher(crate, sample)])
-    return chosen.mean_D(), len(chosen.best)
+def mean_embedding(crate: Crate, tracks: int = 2_000) -> tuple[NDArray[np.float32], int]:
+    """The mean embedding of the clips of the `tracks` tracks whose ids come first, and how many clips they have.
+
+    Ids are hashes, so that the first are as fair a sample as any; they stand in the first shards of each pour, and no
+    others are read.
+    """
+    chosen = first_tracks(crate, tracks)
+
+    def look(shard: int) -> NDArray[np.float32]:
+        with crate.storage.open(crate.clips_part(shard)) as file:
+            table = read_table(file, columns=["track_id", "embedding"])
+        mine = [track in chosen[shard] for track in table.column("track_id").to_pylist()]
+        return embeddings_in(table, crate.embedder.dimension)[np.array(mine, bool)]
+
+    total_D, clips = np.zeros(crate.embedder.dimension), 0
+    for embedding_BD in in_order(look, chosen, at_once=_AT_ONCE):
+        total_D += embedding_BD.sum(axis=0, dtype=np.float64)
+        clips += len(embedding_BD)
+    return (total_D / max(clips, 1)).astype(np.float32), clips
 
 
-class _MeanWatcher:
-    """Keeps the embeddings of some clips as shards are seen."""
-
-    def __init__(self, crate: Crate, sample: int) -> None:
-        self._sample, self._dimension = sample, crate.embedder.dimension
-        self.best: list[tuple[int, int, int, NDArray[np.float32]]] = []
-        """Hash, shard, row, embedding."""
-
-    def columns(self, shard: int) -> dict[str, list[str]]:
-        return {CLIPS: ["clip_id", "embedding"]}
-
-    def see(self, shard: int, tables: Mapping[str, pa.Table]) -> None:
-        clips = tables[CLIPS]
-        most = self.best[-1][0] if len(self.best) == self._sample else _MOST
-        hashes = [hash_u64("mean", clip) for clip in clips.column("clip_id").to_pylist()]
-        if min(hashes, default=_MOST) >= most:
-            return
-        embedding_BD = embeddings_in(clips, self._dimension)
-        here = [(key, shard, row, embedding_BD[row].copy()) for row, key in enumerate(hashes) if key < most]
-        self.best = heapq.nsmallest(self._sample, self.best + here, key=lambda clip: clip[:3])
-
-    def mean_D(self) -> NDArray[np.float32]:
-        sampled_SD = np.zeros((len(self.best), self._dimension), dtype=np.float32)
-        for place, (_, _, _, embedding_D) in enumerate(self.best):
-            sampled_SD[place] = embedding_D
-        return (sampled_SD.sum(axis=0, dtype=np.float64) / max(len(self.best), 1)).astype(np.float32)
+def first_tracks(crate: Crate, count: int) -> dict[int, set[str]]:
+    """Shard -> which of its tracks are among the `count` whose ids come first. A pour has its tracks in that order."""
+    first: list[tuple[str, int]] = []
+    shards = iter(crate.shards)
+    for pour in crate.pour_shards:
+        here: list[tuple[str, int]] = []
+        for shard in list(itertools.islice(shards, pour)):
+            planned = [track.track_id for track in crate.plan(shard).tracks]
+            if len(here) >= count or (planned and len(first) == count and planned[0] > first[-1][0]):
+                break
+            here += [(track, shard) for track in planned]
+        first = heapq.nsmallest(count, first + here)
+    chosen: dict[int, set[str]] = {}
+    for track, shard in first:
+        chosen.setdefault(shard, set()).add(track)
+    return dict(sorted(chosen.items()))
 
 
 def read_candidates(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ __all__ = ["Compared", "compare", "pour"]
 class Compared:
     """An input beside a crate."""
 
-    new: list[Track] = field(default_factory=list)
+    new: Sequence[Track] = field(default_factory=list)
+    """By their ids."""
     known: int = 0
     """Tracks that stand in the crate under the same name, or lie where one of its tracks lies."""
     moved: list[tuple[str, str]] = field(default_factory=list)
@@ -114,7 +115,7 @@ def _stands(crate: Crate, listing: Listing) -> bool:
     if crate.removed or crate.tracks != len(listing.tracks):
         return False
     standing = (track for number in range(len(crate.pours)) for track in pour_tracks(crate.storage, number))
-    return all(map(operator.eq, sorted(listing.tracks, key=lambda track: track.track_id), standing))
+    return all(map(operator.eq, listing.tracks, standing))
 
 
 def _named(
@@ -133,6 +134,7 @@ def _recognise(
     strangers: list[Track], lost: list[Track], barred: set[tuple[int, str]], contents: _Contents, found: Compared
 ) -> None:
     """Tell moved files and removed ones from new ones. Each lost track is found again at most once."""
+    new: list[Track] = []
     of_size: dict[int, list[Track]] = {}
     if strangers:
         for old in lost:
@@ -151,7 +153,8 @@ def _recognise(
             found.moved.append((twin.key, track.key))
             found.paths[twin.track_id] = track.path
         else:
-            found.new.append(track)
+            new.append(track)
+    found.new = sorted(new, key=lambda track: track.track_id)
 
 
 class _Contents:
@@ -241,12 +244,11 @@ def pour(crate: Crate, listing: Listing, *, tracks_per_shard: int | None = None)
     A run that is killed here leaves the crate as it was: its header, which names the pours, is written last.
     """
     with crate.storage.lock():
-        found = compare(crate, listing) if crate.pours else Compared(new=list(listing.tracks))
+        found = compare(crate, listing) if crate.pours else Compared(new=listing.tracks)
         pours = list(crate.pours)
         if found.paths:
             pours = [_with_paths(crate, number, found.paths) for number in range(len(pours))]
-        ordered = sorted(found.new, key=lambda track: track.track_id)
-        for tracks, shards in deal(ordered, tracks_per_shard):
+        for tracks, shards in deal(found.new, tracks_per_shard):
             pours.append(begin_pour(crate.storage, len(pours), tracks, shards, listing.source))
         poured = replace(crate, pours=tuple(pours), listed=_listed(crate, listing))
         if poured != crate or not crate.pours:

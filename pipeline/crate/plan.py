@@ -96,11 +96,12 @@ def _shard_tracks(tracks: int, tracks_per_shard: int | None) -> int:
     return tracks_per_shard or max(1, min(_LARGEST_SHARD_TRACKS, tracks // _FEWEST_SHARDS))
 
 
-def deal(tracks: Sequence[Track], tracks_per_shard: int | None = None) -> list[tuple[Sequence[Track], int]]:
+def deal(tracks: Sequence[Track], tracks_per_shard: int | None = None) -> Iterator[tuple[Sequence[Track], int]]:
     """Tracks in the order of their ids as pours of at most MOST_SHARDS shards: (tracks, shards) of each."""
     size = _shard_tracks(len(tracks), tracks_per_shard)
-    parts = [tracks[start : start + size * MOST_SHARDS] for start in range(0, len(tracks), size * MOST_SHARDS)]
-    return [(part, -(-len(part) // size)) for part in parts]
+    for start in range(0, len(tracks), size * MOST_SHARDS):
+        part = tracks[start : start + size * MOST_SHARDS]
+        yield part, -(-len(part) // size)
 
 
 def row_digest(track: Track) -> str:

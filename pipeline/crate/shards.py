@@ -6,8 +6,6 @@ its size. `verify` also reads the files and compares their sha256.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import itertools
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.crate.ledger import checked, put_marker, read_markers, read_moved
 from pipeline.crate.seals import sealed_files, write_sealed
+from pipeline.ids import sha256_of
 from pipeline.parquet import read_table
 from pipeline.records import ShardReport
 from pipeline.storage import HashingFile, Listed, Storage
@@ -267,13 +266,7 @@ def check_files(
 
 
 def _hashed(storage: Storage, name: str, columns: list[str] | None, wanted: str) -> tuple[str, pa.Table | None]:
-    """sha256 of a file, and columns of it where that is the one wanted. From an object store it is read once."""
-    if storage.is_object_store:
-        data = storage.read_bytes(name)
-        sha256, file = hashlib.sha256(data).hexdigest(), io.BytesIO(data)
+    """sha256 of a file, and columns of it where that is the one wanted. It is fetched once."""
+    with storage.open_whole(name) as file:
+        sha256 = sha256_of(file)
         return sha256, read_table(file, columns) if columns and sha256 == wanted else None
-    sha256 = storage.sha256(name)
-    if not columns or sha256 != wanted:
-        return sha256, None
-    with storage.open(name) as opened:
-        return sha256, read_table(opened, columns)

@@ -11,19 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.audio.probe import HEAD_BYTES, looks_like_audio
+from pipeline.ids import track_id
+from pipeline.records import Track
 from pipeline.remote import is_local
 from pipeline.source.kinds import kind_of
+from pipeline.source.packed import PackedTracks
 
-__all__ = ["Found", "sort_files", "walk"]
+__all__ = ["Found", "full_path", "sort_files", "walk"]
 
 _LISTED = "links to what is listed already"
 
 
 @dataclass
 class Found:
-    """What lies below a root: tracks as (key, path), and all the rest by what it is."""
+    """What lies below a root: tracks, and all the rest by what it is."""
 
-    tracks: list[tuple[str, str]] = field(default_factory=list)
+    tracks: PackedTracks = field(default_factory=PackedTracks)
     lists: list[tuple[str, str]] = field(default_factory=list)
     """Lists of tracks, by their names."""
     ignored: Counter[str] = field(default_factory=Counter)
@@ -98,12 +101,17 @@ def sort_files(fs: Any, files: Iterator[tuple[str, str]]) -> Found:
         if not kind:
             kind = "audio" if _sounds(fs, path) else posixpath.splitext(key)[1].lower() or "no suffix"
         if kind == "audio":
-            found.tracks.append((key, path))
+            found.tracks.append(Track(track_id=track_id(key), key=key, path=full_path(fs, path)))
             continue
         if kind == "lists":
             found.lists.append((key, path))
         found.ignored[kind] += 1
     return found
+
+
+def full_path(fs: Any, path: str) -> str:
+    """With the protocol, where the file system is not the local one."""
+    return path if is_local(fs) else str(fs.unstrip_protocol(path))
 
 
 def _sounds(fs: Any, path: str) -> bool:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import BadInput
-from pipeline.ids import track_id
 from pipeline.records import Reject, Track
 from pipeline.remote import file_system, is_local
-from pipeline.source.folders import Found, sort_files, walk
+from pipeline.source.folders import Found, full_path, sort_files, walk
 from pipeline.source.kinds import AUDIO_SUFFIXES, notes_hint
 from pipeline.source.lists import ListReader
 from pipeline.source.rows import list_suffix
@@ -26,7 +25,7 @@ class Listing:
     """The tracks of an input, ordered by id, and what was seen but is no track."""
 
     source: str
-    tracks: tuple[Track, ...]
+    tracks: Sequence[Track]
     rejects: tuple[Reject, ...] = ()
     """Rows of a list that name no usable track: level `row`, stage `list`."""
     ignored: Mapping[str, int] = field(default_factory=dict)
@@ -87,7 +86,7 @@ def _list(fs: Any, path: str, source: str) -> Listing:
         return _list_rows(source, [(source, "")])
     found = sort_files(fs, iter([(posixpath.basename(path), path)]))
     if found.tracks:
-        return _finished(source, fs, found)
+        return _finished(source, found)
     raise BadInput(
         f"input {source!r} is neither a folder, nor audio, nor a list of tracks ({', '.join(LIST_SUFFIXES)}); "
         "give one of these" + _hint(found)
@@ -97,10 +96,10 @@ def _list(fs: Any, path: str, source: str) -> Listing:
 def _list_folder(fs: Any, root: str, source: str) -> Listing:
     found = sort_files(fs, walk(fs, root))
     if found.tracks:
-        return _finished(source, fs, found)
+        return _finished(source, found)
     tables = [(path, key) for key, path in sorted(found.lists) if key.lower().endswith(".parquet")]
     if tables:
-        return _list_rows(source, [(_url(fs, path), key) for path, key in tables])
+        return _list_rows(source, [(full_path(fs, path), key) for path, key in tables])
     seen = (
         f"only {sum(found.ignored.values())} other files ({_summary(found.ignored)})"
         if found.ignored
@@ -121,13 +120,13 @@ def _list_glob(fs: Any, pattern: str, source: str) -> Listing:
     root = posixpath.dirname(fixed)
     files = [(posixpath.relpath(path, root), path) for path in paths]
     if all(list_suffix(path) for path in paths):
-        return _list_rows(source, [(_url(fs, path), key) for key, path in files])
+        return _list_rows(source, [(full_path(fs, path), key) for key, path in files])
     found = sort_files(fs, iter(files))
     if not found.tracks:
         raise BadInput(
             f"glob {source!r} matches {len(paths)} files, none of them audio ({_summary(found.ignored)}){_hint(found)}"
         )
-    return _finished(source, fs, found)
+    return _finished(source, found)
 
 
 def _list_rows(source: str, lists: list[tuple[str, str]]) -> Listing:
@@ -155,24 +154,16 @@ def _list_rows(source: str, lists: list[tuple[str, str]]) -> Listing:
     )
 
 
-def _finished(source: str, fs: Any, found: Found) -> Listing:
+def _finished(source: str, found: Found) -> Listing:
     notes = [notes_hint(found.ignored)]
     if beside := [key for key, _ in found.lists if "/" not in key and posixpath.splitext(key)[0] == "metadata"]:
         notes.append(f"{beside[0]} lies in the folder and is not read; give it as the input for what it says of tracks")
     return Listing(
         source=source,
-        tracks=_ordered(Track(track_id=track_id(key), key=key, path=_url(fs, path)) for key, path in found.tracks),
+        tracks=found.tracks.selected(found.tracks.by_id()[0]),
         ignored=dict(sorted(found.ignored.items())),
         notes=tuple(filter(None, notes)),
     )
-
-
-def _ordered(tracks: Iterable[Track]) -> tuple[Track, ...]:
-    return tuple(sorted(tracks, key=lambda track: track.track_id))
-
-
-def _url(fs: Any, path: str) -> str:
-    return path if is_local(fs) else str(fs.unstrip_protocol(path))
 
 
 def _hint(found: Found) -> str:

@@ -7,11 +7,10 @@ import posixpath
 import urllib.parse
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from pipeline.ids import track_id
 from pipeline.records import Reject, Track
 from pipeline.remote import UnknownScheme, check_scheme, file_system, is_local, is_url
 from pipeline.source.columns import NAMES, Columns, extra_of, known_names, recognise, tags_of, text_of
+from pipeline.source.packed import PackedTracks
 from pipeline.source.parquet import inside_path
 from pipeline.source.rows import open_table
 from pipeline.source.table import Row, Table
@@ -27,13 +27,11 @@ from pipeline.source.table import Row, Table
 __all__ = ["ListReader"]
 
 _METADATA = ("title", "artist", "album", "isrc", "tags", "licence")
-Value = TypeVar("Value")
 _SEGMENTS = ("offset", "start", "start_time", "begin", "onset")
 
 
 class ListReader:
-    """Reads one list after the other and gathers what they hold. Millions of tracks are held at once: nothing but they
-    themselves and a few bytes beside each."""
+    """Reads one list after the other and gathers what they hold. Millions of tracks are held at once, packed."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -42,7 +40,7 @@ class ListReader:
         self.unused: dict[str, str] = {}
         """Columns that look like a known one and were not used -> what they look like."""
         self.notes: dict[str, None] = {}
-        self._listed: list[Track] = []
+        self._listed = PackedTracks()
         """Of every good row."""
         self._numbers_of = array("Q")
         """Of those rows, in their lists."""
@@ -53,22 +51,19 @@ class ListReader:
         self._numbers: Counter[str] = Counter()
         self._schemes: dict[str, str] = {}
 
-    def gathered(self) -> tuple[tuple[Track, ...], tuple[Reject, ...], int]:
+    def gathered(self) -> tuple[PackedTracks, tuple[Reject, ...], int]:
         """Tracks by their ids, rejects in the order of their rows, and how many rows said again what an earlier row of
         the same track says. To be called once, when all is read."""
-        tracks, rejects, repeated = list[Track](), list(self._rejects), 0
-        ids = np.fromiter((track.track_id.encode() for track in self._listed), "S32", len(self._listed))
-        first = -1
-        for index in np.argsort(ids, kind="stable").tolist():  # equal ids in the order of their rows
-            track = self._listed[index]
-            if first < 0 or track.track_id != self._listed[first].track_id:
-                first = index
-                tracks.append(track)
-            elif contradiction := self._contradiction(first, index):
+        rejects, repeated = list(self._rejects), 0
+        order, is_first = self._listed.by_id()
+        firsts = np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))
+        for place in np.flatnonzero(~is_first):
+            if contradiction := self._contradiction(int(order[firsts[place]]), int(order[place])):
                 rejects.append(contradiction)
             else:
                 repeated += 1
-        return tuple(tracks), tuple(reject for _, _, reject in sorted(rejects, key=itemgetter(0, 1))), repeated
+        in_order = sorted(rejects, key=itemgetter(0, 1))
+        return self._listed.selected(order[is_first]), tuple(reject for _, _, reject in in_order), repeated
 
     def _contradiction(self, first: int, index: int) -> tuple[int, int, Reject] | None:
         """What a later good row of a track says otherwise than its first."""
@@ -163,30 +158,20 @@ class ListReader:
         return Track(
             track_id=track_id(key),
             key=key,
-            path=key if path == key else path,
+            path=path,
             title=texts.get("title", ""),
-            artist=_same(texts.get("artist", "")),
-            album=_same(texts.get("album", "")),
+            artist=texts.get("artist", ""),
+            album=texts.get("album", ""),
             isrc=texts.get("isrc", ""),
-            tags=_same(tuple(dict.fromkeys(tag for value in values["tags"] for tag in tags_of(value)))),
-            licence=_same(texts.get("licence", "")),
-            extra=tuple(_same((name, _same(text))) for name, text in sorted(extra.items())),
+            tags=tuple(dict.fromkeys(tag for value in values["tags"] for tag in tags_of(value))),
+            licence=texts.get("licence", ""),
+            extra=tuple(sorted(extra.items())),
         )
 
 
 def _reject(where: str, reason: str, detail: str) -> Reject:
     detail = f"{where}: {detail}".encode("utf-8", "backslashreplace").decode()[:500]
     return Reject(track_id="", key=where, level="row", stage="list", reason=reason, detail=detail)
-
-
-_kept: Callable[[Any], Any] = lru_cache(maxsize=1 << 16)(lambda value: value)
-
-
-def _same(value: Value) -> Value:
-    """The object that stands for equal ones already: artists, albums and tags come again, and millions of tracks are
-    held at once."""
-    kept: Value = _kept(value)
-    return kept
 
 
 class _Place:

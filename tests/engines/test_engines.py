@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,6 +70,11 @@ def flink_options(*more: str) -> tuple[str, ...]:
     return (f"--flink_job_server_jar={engine_or_skip('flink-server')}", *jvm, *more)
 
 
+def spark_options() -> tuple[str, ...]:
+    jvm = [f"--job_server_jvm_properties={opened}" for opened in OPENS]
+    return (f"--spark_job_server_jar={engine_or_skip('spark-server')}", "--spark_master_url=local[2]", *jvm)
+
+
 def test_flink_embedded(same_crate: Callable[[Engine], None], capfd: pytest.CaptureFixture[str]) -> None:
     said: list[str] = []
     options = flink_options("--flink_master=[local]", "--parallelism=1")
@@ -83,9 +88,7 @@ def test_flink_embedded(same_crate: Callable[[Engine], None], capfd: pytest.Capt
 
 @every_engine
 def test_spark_local(same_crate: Callable[[Engine], None]) -> None:
-    jvm = [f"--job_server_jvm_properties={opened}" for opened in OPENS]
-    options = (f"--spark_job_server_jar={engine_or_skip('spark-server')}", "--spark_master_url=local[2]", *jvm)
-    same_crate(Engine(runner="SparkRunner", beam_options=options))
+    same_crate(Engine(runner="SparkRunner", beam_options=spark_options()))
 
 
 @every_engine
@@ -218,7 +221,7 @@ def test_a_killed_dask_worker_costs_its_shard(many: Path, many_hash: str, tmp_pa
         assert "worker-2" in errors
 
 
-@pytest.mark.parametrize("engine", ["local", "prism", "dask", "flink"])
+@pytest.mark.parametrize("engine", ["local", "prism", "dask", "flink", "spark"])
 @every_engine
 def test_sigterm_ends_everything_that_a_command_started(engine: str, many: Path) -> None:
     options = {
@@ -226,6 +229,7 @@ def test_sigterm_ends_everything_that_a_command_started(engine: str, many: Path)
         "dask": lambda: ["--runner=dask", "--workers=1"],
         "prism": lambda: ["--runner=prism", f"--beam-options=--prism_location={engine_or_skip('prism')}"],
         "flink": lambda: ["--runner=flink", *(f"--beam-options={option}" for option in flink_options())],
+        "spark": lambda: ["--runner=spark", *(f"--beam-options={option}" for option in spark_options())],
     }[engine]()
     driver = clips(many, *options)
     wait_until(lambda: shards_done(many) >= 1, "no shard was done", 200)
@@ -236,8 +240,7 @@ def test_sigterm_ends_everything_that_a_command_started(engine: str, many: Path)
     assert driver.returncode == 143, errors
     assert "Traceback" not in errors
     assert "interrupted; what is finished is kept" in errors
-    time.sleep(1)
-    assert {pid: line for pid, line in command_lines().items() if pid in mine} == {}
+    wait_until(lambda: not mine & command_lines().keys(), f"some of {mine} live")
 
 
 @pytest.fixture(scope="module")
@@ -306,6 +309,7 @@ def command_lines() -> dict[int, str]:
 def descendants(pid: int) -> set[int]:
     found: set[int] = set()
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, path.read_text().split()):
-            found |= {child} | descendants(child)
+        with contextlib.suppress(OSError):  # it has just ended
+            for child in map(int, path.read_text().split()):
+                found |= {child} | descendants(child)
     return found

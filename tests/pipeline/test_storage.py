@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import random
 import subprocess
@@ -224,3 +225,34 @@ def test_an_object_is_read_in_few_requests(monkeypatch: pytest.MonkeyPatch) -> N
             assert file.read(length) == data[start : start + length]
         file.seek(-4999, os.SEEK_END)
         assert file.read() == data[1:]
+
+
+@pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 2000, 4321])
+def test_a_whole_object_is_fetched_once_and_a_block_of_it_is_in_memory(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.remote._BLOCK", 1000)
+    storage, data = Storage("memory://whole"), random.Random(size).randbytes(size)
+    storage.write_bytes("object", data)
+    asked: list[tuple[int | None, int | None]] = []
+    cat_file = storage.fs.cat_file
+
+    def as_s3(path: str, start: int | None = None, end: int | None = None) -> bytes:
+        asked.append((start, end))
+        if start is not None and start >= len(cat_file(path)):
+            raise OSError(22, "The requested range is not satisfiable")
+        return bytes(cat_file(path, start=start, end=end))
+
+    monkeypatch.setattr(storage.fs, "cat_file", as_s3, raising=False)
+    blocks = [(start, start + 1000) for start in range(0, size + 1, 1000)]
+    assert (storage.read_bytes("object"), asked) == (data, blocks)
+    asked.clear()
+    with storage.open_whole("object") as file:
+        assert isinstance(file, io.BytesIO) == (size < 1000)
+        assert file.read() == data
+        file.seek(size // 2)
+        assert file.read() == data[size // 2 :]
+    assert asked == blocks
+    assert storage.sha256("object") == hashlib.sha256(data).hexdigest()
+    with pytest.raises(FileNotFoundError):
+        storage.open_whole("none")

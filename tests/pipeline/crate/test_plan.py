@@ -73,7 +73,7 @@ def test_the_hash_knows_metadata_and_assignment_but_not_the_place(tmp_path: Path
 
 def test_a_large_input_becomes_several_pours_of_folders_that_stay_small_and_sort_by_name() -> None:
     tracks = listing(MOST_SHARDS * 2 + 5).tracks
-    pours = deal(tracks, 1)
+    pours = list(deal(tracks, 1))
     assert [(len(part), shards) for part, shards in pours] == [(MOST_SHARDS, MOST_SHARDS)] * 2 + [(5, 5)]
     assert [track for part, _ in pours for track in part] == list(tracks)
     assert 2 * MOST_SHARDS < 10_000  # a shard and its marker
