@@ -15,11 +15,11 @@ from beam_jobs.engines.attempts import Attempts
 from beam_jobs.engines.lanes import LanePool, run_lanes
 from beam_jobs.engines.on_beam import InTurn, Stage, Submitters, Work, run_build, run_on_beam, settle_kept_job
 from beam_jobs.engines.on_dask import run_on_dask
+from beam_jobs.engines.parts import Part, PartOfJob
 from beam_jobs.engines.reach import check_place, check_runner, ignored_options
 from beam_jobs.engines.runners import LOCAL, Runner, find_runner, job_name, split_options
 from beam_jobs.engines.submitter import Build
 from beam_jobs.job import ShardJob
-from beam_jobs.parts import Part, PartOfJob
 from pipeline.crate.ledger import fold
 from pipeline.errors import BadInput, CratedigError
 from pipeline.progress import forget_beats, progress_folder

@@ -96,7 +96,7 @@ def bind_beam_options(argv: Sequence[str]) -> list[str]:
 def engine(args: argparse.Namespace) -> Engine:
     """What carries the work out; raises BadInput where it cannot start."""
     from beam_jobs.engine import Engine
-    from beam_jobs.parts import Part
+    from beam_jobs.engines.parts import Part
 
     given = {} if args.workers is None else {"workers": args.workers}
     part = Part.parse(args.part) if getattr(args, "part", "") else None

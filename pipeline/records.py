@@ -1,14 +1,28 @@
-"""The records that travel: a track and its shard in the plan, a clip cut from it, what was left out and why."""
+"""The records that travel: a track and its shard in the plan, a clip cut from it, what was left out and why, the
+proof."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CutClip", "EmbedderCard", "LeftOut", "Quality", "Reject", "ShardPlan", "ShardReport", "SourceInfo", "Track"]
+__all__ = [
+    "CutClip",
+    "EmbedderCard",
+    "LeftOut",
+    "Proof",
+    "Quality",
+    "Reject",
+    "ShardPlan",
+    "ShardReport",
+    "SourceInfo",
+    "Track",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,3 +162,78 @@ class ShardReport:
     seconds: float
     counts: dict[str, int] = field(default_factory=dict)
     """Tracks, tracks without a clip (and why, `rejected-track:reason`), clips, rejects by `level:reason`."""
+
+
+@dataclass(kw_only=True)
+class Proof:
+    """What was counted, and every place where the counts do not hold."""
+
+    planned: int = 0
+    written: int = 0
+    """Tracks with at least one clip."""
+    rejected: int = 0
+    """Tracks with a reject and no clip."""
+    removed: int = 0
+    """Tracks that were taken down."""
+    clips: int = 0
+    clip_rejects: int = 0
+    row_rejects: int = 0
+    """Rows of the input's list that name no track."""
+    files: int = 0
+    bytes: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    """`level:reason` -> count."""
+    label_rows: dict[str, int] = field(default_factory=dict)
+    candidate_rows: dict[str, int] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    """File of clips, rejects or labels -> sha256, as found; what the content hash is made of."""
+    content_hash: str = ""
+    """Of what was read and hashed, whatever the manifest says."""
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is no fault, and good to know."""
+
+    @property
+    def accounted(self) -> int:
+        """Tracks whose end is known."""
+        return self.written + self.rejected + self.removed
+
+    @property
+    def holds(self) -> bool:
+        return not self.faults and self.planned == self.accounted
+
+    def lines(self) -> list[str]:
+        """For people."""
+        sign = "=" if self.planned == self.accounted else "!="
+        removed = f" + {self.removed} removed" if self.removed else ""
+        lines = [
+            f"tracks: {self.planned} planned {sign} {self.written} written + {self.rejected} rejected{removed}",
+            f"clips: {self.clips} written, {self.clip_rejects} left out",
+            f"files: {self.files} with the sha256 of their markers, {self.bytes / 1e6:.1f} MB",
+        ]
+        if self.row_rejects:
+            lines.insert(1, f"rows of the list that name no usable track: {self.row_rejects}, in rejects/rows.parquet")
+        lines += [f"labels {run}: {rows} rows match the clips" for run, rows in sorted(self.label_rows.items())]
+        lines += [f"candidates {n}: {rows} rows match the clips" for n, rows in sorted(self.candidate_rows.items())]
+        lines.append(f"content hash: {self.content_hash}")
+        return lines + self.notes + [f"FAULT: {fault}" for fault in self.faults]
+
+    def add(self, more: Proof) -> None:
+        """What was found of other shards."""
+        for name in ("planned", "written", "rejected", "removed", "clips", "clip_rejects", "files", "bytes"):
+            setattr(self, name, getattr(self, name) + getattr(more, name))
+        self.reasons.update(more.reasons)
+        self.hashes.update(more.hashes)
+        self.faults += more.faults
+        for mine, theirs in ((self.label_rows, more.label_rows), (self.candidate_rows, more.candidate_rows)):
+            for name, rows in theirs.items():
+                mine[name] = mine.get(name, 0) + rows
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**vars(self), "reasons": dict(self.reasons)}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Proof:
+        """From `as_dict`."""
+        return cls(**{**values, "reasons": Counter(values["reasons"])})

@@ -13,8 +13,8 @@ from typing import Literal
 
 from beam_jobs.engines.attempts import Attempts
 from beam_jobs.engines.lane import lane_main
+from beam_jobs.engines.parts import PartOfJob
 from beam_jobs.job import ShardJob
-from beam_jobs.parts import PartOfJob
 from pipeline.crate.ledger import Ledger
 from pipeline.progress import read_heartbeats
 

@@ -128,7 +128,7 @@ def _steps(args: argparse.Namespace, crate: Crate) -> list[Step]:
 def _left(steps: list[Step], crate: Crate) -> dict[str, list[int]]:
     """Step -> the parts to be done: of clips those with a shard that is not, of the others all."""
     from beam_jobs.clips import ClipsJob
-    from beam_jobs.parts import Part
+    from beam_jobs.engines.parts import Part
 
     job = ClipsJob(root=crate.storage.url, pours=crate.pour_shards, embedder=crate.embedder_source)
     todo = set(job.todo())

@@ -21,8 +21,8 @@ from labeling.report.totals import LISTED_REJECTS
 from pipeline.audio.flac import decode_flac
 from pipeline.crate.crate import Crate
 from pipeline.crate.dataset import Watcher, read_once
-from pipeline.crate.verify import Proof
 from pipeline.errors import BadInput
+from pipeline.records import Proof
 from vocab.grammar.lexicon import stated_facts
 
 __all__ = ["PAGE", "STATS", "Report", "write_report"]

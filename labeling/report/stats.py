@@ -11,7 +11,7 @@ from labeling.report.slots import SlotFigures, SlotWatcher, sampled_shards
 from labeling.report.totals import Totals, TotalsWatcher, reasons_by_name
 from pipeline.crate.crate import Crate
 from pipeline.crate.dataset import Watcher
-from pipeline.crate.verify import Proof
+from pipeline.records import Proof
 
 __all__ = ["CrateStats", "StatsWatcher"]
 

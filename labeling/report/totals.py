@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.crate.crate import CLIPS, REJECTS, Crate
 from pipeline.crate.left_out import read_row_rejects
 from pipeline.crate.schema import rejects_schema
-from pipeline.crate.verify import Proof
+from pipeline.records import Proof
 
 __all__ = ["LISTED_REJECTS", "LeftOutRow", "Reason", "Totals", "TotalsWatcher", "reasons_by_name"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,98 +22,41 @@ from pipeline.crate.seals import changed_files, read_sealed
 from pipeline.crate.shards import CheckedFiles, check_files, part_name
 from pipeline.errors import BadInput
 from pipeline.ids import hash_u64
-from pipeline.records import ShardPlan
+from pipeline.records import Proof, ShardPlan
 from pipeline.threads import in_order
 
-__all__ = ["Proof", "verify_crate"]
+__all__ = ["Made", "folders_of", "prove_shard", "verify_crate"]
 
 
-@dataclass(kw_only=True)
-class Proof:
-    """What was counted, and every place where the counts do not hold."""
-
-    planned: int
-    written: int = 0
-    """Tracks with at least one clip."""
-    rejected: int = 0
-    """Tracks with a reject and no clip."""
-    removed: int = 0
-    """Tracks that were taken down."""
-    clips: int = 0
-    clip_rejects: int = 0
-    row_rejects: int = 0
-    """Rows of the input's list that name no track."""
-    files: int = 0
-    bytes: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    """`level:reason` -> count."""
-    label_rows: dict[str, int] = field(default_factory=dict)
-    candidate_rows: dict[str, int] = field(default_factory=dict)
-    hashes: dict[str, str] = field(default_factory=dict)
-    """File of clips, rejects or labels -> sha256, as found; what the content hash is made of."""
-    content_hash: str = ""
-    """Of what was read and hashed, whatever the manifest says."""
-    faults: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    """What is no fault, and good to know."""
-
-    @property
-    def accounted(self) -> int:
-        """Tracks whose end is known."""
-        return self.written + self.rejected + self.removed
-
-    @property
-    def holds(self) -> bool:
-        return not self.faults and self.planned == self.accounted
-
-    def lines(self) -> list[str]:
-        """For people."""
-        sign = "=" if self.planned == self.accounted else "!="
-        removed = f" + {self.removed} removed" if self.removed else ""
-        lines = [
-            f"tracks: {self.planned} planned {sign} {self.written} written + {self.rejected} rejected{removed}",
-            f"clips: {self.clips} written, {self.clip_rejects} left out",
-            f"files: {self.files} with the sha256 of their markers, {self.bytes / 1e6:.1f} MB",
-        ]
-        if self.row_rejects:
-            lines.insert(1, f"rows of the list that name no usable track: {self.row_rejects}, in {ROW_REJECTS}")
-        lines += [f"labels {run}: {rows} rows match the clips" for run, rows in sorted(self.label_rows.items())]
-        lines += [f"candidates {n}: {rows} rows match the clips" for n, rows in sorted(self.candidate_rows.items())]
-        lines.append(f"content hash: {self.content_hash}")
-        return lines + self.notes + [f"FAULT: {fault}" for fault in self.faults]
+Made = Mapping[str, tuple[str, int]]
+"""Folders whose shards have a row a clip, label runs and candidates: what their markers' hashes are made of, and how
+many of the pours they cover."""
+Marker = Mapping[str, Any]
 
 
-def verify_crate(crate: Crate, watchers: Sequence[Watcher] = ()) -> Proof:
+def verify_crate(
+    crate: Crate, watchers: Sequence[Watcher] = (), *, of_shards: Callable[[Made], Iterable[Proof]] | None = None
+) -> Proof:
     """Re-hash every shard and compare rows with the plan; reads everything once, writes nothing.
 
-    watchers: they see what is read, but of a shard with a fault.
+    watchers: they see what is read, but of a shard with a fault. of_shards: what `prove_shard` says of each, in their
+    order, where others look at them.
     """
-    proof = Proof(planned=0)
+    proof = Proof()
     removed = _removals(crate, proof)
     made = _made_of_clips(crate, proof)
+    if of_shards is None:
+        shards = _look_at_all(crate, made, watchers)
+    else:
+        shards = zip(map(crate.plan, crate.shards), of_shards(made), strict=True)
     seen = [np.zeros(0, np.uint64)]
-    looks = _looks(crate, made, watchers)
     for number, pour in enumerate(crate.pours):
         digest = PlanDigest(pour.shards)
-        for _ in range(pour.shards):
-            look = next(looks)
-            plan = look.plan
+        for plan, found in itertools.islice(shards, pour.shards):
             digest.add(plan.digests)
-            planned = [track.track_id for track in plan.tracks]
-            proof.planned += len(plan.digests)
-            proof.removed += len(plan.removed)
+            seen.append(np.array([hash_u64("track", track.track_id) for track in plan.tracks], np.uint64))
             _check_removed(proof, plan, *removed)
-            seen.append(np.array([hash_u64("track", track) for track in planned], np.uint64))
-            _take(proof, look.clips)
-            if look.clips.tables is not None:
-                ids = _check_clips(crate, look.index, planned, look.clips, proof)
-                for folder, part in look.made.items():
-                    _take(proof, part)
-                    if part.tables is not None:
-                        _check_rows(crate, folder, look.index, part.tables[0], ids, proof)
-            if (tables := look.tables) is not None:
-                for watcher in watchers:
-                    watcher.see(look.index, tables)
+            proof.add(found)
         if digest.hex() != pour.hash:
             proof.faults.append(f"{pour_file(number)} is not the plan that this crate was made by (its hash differs)")
         elif crate.storage.sha256(pour_file(number)) != pour.sha256:
@@ -128,12 +72,41 @@ def verify_crate(crate: Crate, watchers: Sequence[Watcher] = ()) -> Proof:
     return proof
 
 
+def _look_at_all(crate: Crate, made: Made, watchers: Sequence[Watcher]) -> Iterator[tuple[ShardPlan, Proof]]:
+    """Every shard in order. A few are read and hashed at once, since that waits for disks, networks and SHA-256."""
+    markers = {folder: crate.markers(folder, copies=False) for folder in (CLIPS, *made)}
+
+    def jobs() -> Iterator[tuple[int, ShardPlan, dict[str, Marker | None]]]:
+        for index in crate.shards:
+            here = folders_of(crate, made, index)
+            yield index, crate.plan(index), {folder: next(markers[folder]) for folder in here}
+
+    def look(job: tuple[int, ShardPlan, dict[str, Marker | None]]) -> tuple[int, ShardPlan, _Look]:
+        index, plan, found = job
+        return index, plan, _look(crate, made, index, found, wanted_columns(watchers, index))
+
+    for index, plan, seen in in_order(look, jobs(), at_once=_AT_ONCE):
+        if (tables := seen.tables) is not None:
+            for watcher in watchers:
+                watcher.see(index, tables)
+        yield plan, _prove(crate, index, plan, seen)
+
+
+def folders_of(crate: Crate, made: Made, shard: int) -> list[str]:
+    """Where a shard of the crate has its files."""
+    pour = crate.pour_of(shard)
+    return [CLIPS, *(folder for folder, (_, pours) in made.items() if pour < pours)]
+
+
+def prove_shard(crate: Crate, made: Made, shard: int, markers: Mapping[str, Marker | None]) -> Proof:
+    """One shard's share of a proof. markers: of `folders_of` it, as they lie there."""
+    return _prove(crate, shard, crate.plan(shard), _look(crate, made, shard, markers, {}))
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Look:
     """All that is read of a shard."""
 
-    index: int
-    plan: ShardPlan
     clips: CheckedFiles
     made: Mapping[str, CheckedFiles]
 
@@ -146,32 +119,34 @@ class _Look:
         return made | dict(zip((CLIPS, REJECTS), self.clips.tables, strict=True))
 
 
-def _looks(crate: Crate, made: Mapping[str, tuple[str, int]], watchers: Sequence[Watcher]) -> Iterator[_Look]:
-    """Every shard in order. A few are read and hashed at once, since that waits for disks, networks and SHA-256."""
-    markers = {folder: crate.markers(folder, copies=False) for folder in (CLIPS, *made)}
+def _look(
+    crate: Crate, made: Made, index: int, markers: Mapping[str, Marker | None], wanted: Mapping[str, Sequence[str]]
+) -> _Look:
+    """wanted: further columns, by folder."""
 
-    def jobs() -> Iterator[tuple[int, ShardPlan, dict[str, Mapping[str, Any] | None]]]:
-        for index in crate.shards:
-            pour = crate.pour_of(index)
-            here = [folder for folder in markers if folder == CLIPS or pour < made[folder][1]]
-            yield index, crate.plan(index), {folder: next(markers[folder]) for folder in here}
+    def part(folder: str, columns: Sequence[str]) -> tuple[str, list[str]]:
+        return part_name(*crate.at(folder, index)), list(dict.fromkeys([*columns, *wanted.get(folder, ())]))
 
-    def look(job: tuple[int, ShardPlan, dict[str, Mapping[str, Any] | None]]) -> _Look:
-        index, plan, found = job
-        wanted = wanted_columns(watchers, index)
-
-        def part(folder: str, columns: Sequence[str]) -> tuple[str, list[str]]:
-            return part_name(*crate.at(folder, index)), list(dict.fromkeys([*columns, *wanted.get(folder, ())]))
-
-        names = [part(CLIPS, _CLIP_COLUMNS), part(REJECTS, _REJECT_COLUMNS)]
-        clips = check_files(crate.storage, names, found.pop(CLIPS), crate.shard_hash(index))
-        parts = {}
-        for folder, marker in found.items():
+    names = [part(CLIPS, _CLIP_COLUMNS), part(REJECTS, _REJECT_COLUMNS)]
+    clips = check_files(crate.storage, names, markers[CLIPS], crate.shard_hash(index))
+    parts = {}
+    for folder, marker in markers.items():
+        if folder != CLIPS:
             names, maker = [part(folder, ["clip_id"])], made[folder][0]
             parts[folder] = check_files(crate.storage, names, marker, crate.made_hash(maker, index))
-        return _Look(index=index, plan=plan, clips=clips, made=parts)
+    return _Look(clips=clips, made=parts)
 
-    yield from in_order(look, jobs(), at_once=_AT_ONCE)
+
+def _prove(crate: Crate, index: int, plan: ShardPlan, look: _Look) -> Proof:
+    proof = Proof(planned=len(plan.digests), removed=len(plan.removed))
+    _take(proof, look.clips)
+    if look.clips.tables is not None:
+        ids = _check_clips(crate, index, [track.track_id for track in plan.tracks], look.clips, proof)
+        for folder, part in look.made.items():
+            _take(proof, part)
+            if part.tables is not None:
+                _check_rows(crate, folder, index, part.tables[0], ids, proof)
+    return proof
 
 
 _AT_ONCE = 4
@@ -189,12 +164,8 @@ def _take(proof: Proof, part: CheckedFiles) -> None:
         proof.bytes += wrote["bytes"]
 
 
-def _made_of_clips(crate: Crate, proof: Proof) -> dict[str, tuple[str, int]]:
-    """Folders whose shards have a row a clip, label runs and candidates: what their markers' hashes are made of, and
-    how many of the pours they cover.
-
-    What they keep beside their shards (counts, means, indexes, matrices of captions) is hashed here.
-    """
+def _made_of_clips(crate: Crate, proof: Proof) -> Made:
+    """What they keep beside their shards (counts, means, indexes, matrices of captions) is hashed here."""
     storage, made = crate.storage, dict[str, tuple[str, int]]()
     wanted = set()
     for run in label_runs(crate):
@@ -237,7 +208,11 @@ def _removals(crate: Crate, proof: Proof) -> tuple[set[str], set[str]]:
         proof.faults.append(
             f"a takedown was begun and not finished; finish it: cratedig takedown {crate.storage.url} --resume"
         )
-    found = read_removed(crate.storage)
+    try:
+        found = read_removed(crate.storage)
+    except (pa.ArrowInvalid, OSError) as error:
+        proof.faults.append(f"{REMOVED_FILE} cannot be read ({str(error).splitlines()[0]})")
+        return set(), set()
     if len(found) != crate.removed or (found and crate.storage.sha256(REMOVED_FILE) != crate.removed_sha256):
         proof.faults.append(f"{REMOVED_FILE} is not the list that crate.json names (it has {len(found)} tracks)")
     return {removal.track_id for removal in found}, {removal.plan_row for removal in found}

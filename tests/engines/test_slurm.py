@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from beam_jobs.engine import Engine, run_job
+from beam_jobs.engines.parts import Part
 from beam_jobs.engines.slurm import Step, follow, open_submission, submit, write_scripts
-from beam_jobs.parts import Part
 from pipeline.errors import BadInput, RunFailed
 from pipeline.storage import Storage
 from tests.beam_jobs.counting_job import CountingJob

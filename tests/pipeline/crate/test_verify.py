@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from pipeline.crate.rejects import check_reject_share
 from pipeline.crate.seals import read_sealed, write_sealed
 from pipeline.crate.verify import verify_crate
 from pipeline.errors import BadInput, CratedigError, CrateMismatch, TooManyRejects
+from pipeline.storage import Storage
 from tests.crates import mine_clips, plan_crate
 
 
@@ -202,3 +205,37 @@ def test_counts_that_are_not_those_of_the_candidates_are_refused_when_labels_are
     counts.write_bytes(data)
     with pytest.raises(CrateMismatch, match=r"counts.parquet was changed after it was written"):
         label(crate, vocabularies, lane, name="second", seed=1)
+
+
+def test_on_a_store_large_files_are_fetched_once_a_block_at_a_time(
+    finished_crate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.remote._BLOCK", 5_000)
+    storage = Storage(f"memory://{uuid.uuid4().hex}")
+    for path in finished_crate.rglob("*"):
+        if path.is_file():
+            storage.write_bytes(str(path.relative_to(finished_crate)), path.read_bytes())
+    asked: Counter[str] = Counter()
+    cat_file = storage.fs.cat_file
+
+    def counting(path: str, start: int | None = None, end: int | None = None) -> bytes:
+        data = bytes(cat_file(path, start=start, end=end))
+        asked[path.rpartition("/")[2]] += len(data)
+        if "part-" in path:
+            assert len(data) <= 5_000
+        return data
+
+    monkeypatch.setattr(storage.fs, "cat_file", counting, raising=False)
+    crate = Crate.open(storage.url)
+    proof = verify_crate(crate)
+    assert (proof.holds, proof.content_hash) == (True, verify_crate(Crate.open(finished_crate)).content_hash)
+    part = crate.clips_part(2)
+    assert storage.size(part) > 5_000
+    same_name = list(finished_crate.rglob(Path(part).name))
+    assert asked[Path(part).name] == sum(path.stat().st_size for path in same_name)
+    data = bytearray(storage.read_bytes(part))
+    data[-1] ^= 1
+    storage.write_bytes(part, bytes(data))
+    assert f"{part} was changed after it was written (sha256 differs)" in faults(crate)
+    storage.write_bytes(part, b"")
+    assert f"{part} was changed after it was written (sha256 differs)" in faults(crate)
