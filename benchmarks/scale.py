@@ -20,7 +20,6 @@ from pipeline.crate.crate import CLIPS, LABELS, Crate, label_runs, read_run
 
 HOURS, TRACKS, CLIP_S, CLIPS_A_TRACK, TRACKS_A_SHARD = 340_000, 6_800_000, 30, 6, 32
 CAPTIONS = {"llm_lf": 4_000_000, "rater_sf": 23_906}
-VERIFY_AT_ONCE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,31 +87,29 @@ def table(crate: Crate, args: argparse.Namespace) -> list[str]:
         search += add(f"search {wanted:,} captions ({name})", million_s * wanted / 1e6, how)
     draw = add("draw", labels.clip_s, f"{labels.clip_s * 1000:.2f} ms a clip, measured")
     size = many * (clips.bytes / max(clips.clips, 1))
+    alone = f"one process over {args.gigabit:g} Gbit/s: {size * 8 / args.gigabit / 1e9 / 3600:.1f} h"
+    prove = add("verify, by workers", args.verify_ms / 1000, f"{args.verify_ms:g} ms a clip; {alone}")
     more = many * sum(found.bytes / max(found.clips, 1) for found, _ in searches.values())
     more += many * labels.bytes / max(labels.clips, 1)
-    verified = many * args.verify_ms / 1000 / 3600
-    prove = max(verified / VERIFY_AT_ONCE, (size + more) * 8 / args.gigabit / 1e9 / 3600)
-    how = f"{args.verify_ms:g} ms a clip; every byte over {args.gigabit:g} Gbit/s"
-    rows.append(("verify, in the driver alone", f"{verified:,.0f} core h = {prove:,.1f} h", how))
     requests = shards * args.requests
-    base = without * many / 3600 + search + draw
-
-    def everything(core_hours: float, gpu_usd: float = 0.0) -> str:
-        usd = core_hours / args.cores * args.machine_usd + prove * args.machine_usd + gpu_usd
-        return f"{core_hours / workers + prove:,.0f} h, {usd:,.0f} USD"
-
+    base = without * many / 3600 + search + draw + prove
+    hour = args.machine_usd / args.cores
     rows += [
         ("shards, files", f"{shards:,}, {shards * (2 + 1 + len(searches)):,}", "parts"),
         ("bytes of clips", f"{size / 1e12:,.1f} TB", f"{clips.bytes / max(clips.clips, 1) / 1e3:,.0f} KB a clip"),
         ("bytes of candidates and labels", f"{more / 1e9:,.0f} GB", ""),
         ("requests", f"{requests / 1e6:,.1f} M = {requests * args.request_usd:,.0f} USD", f"{args.requests:g} a shard"),
-        ("all, bundled model", everything(base + small), f"{args.machine_usd:g} USD a machine hour"),
-        ("all, HTSAT-base on CPU", everything(base + large), ""),
-        ("all, HTSAT-base on GPU", everything(base, gpu * args.gpu_usd), f"{args.gpu_usd:g} USD a GPU hour"),
+        ("all, bundled model", _all(base + small, workers, hour, 0.0), f"{args.machine_usd:g} USD a machine hour"),
+        ("all, HTSAT-base on CPU", _all(base + large, workers, hour, 0.0), ""),
+        ("all, HTSAT-base on GPU", _all(base, workers, hour, gpu * args.gpu_usd), f"{args.gpu_usd:g} USD a GPU hour"),
         ("a month of storage", f"{(size + more) / 1e9 * args.month_usd:,.0f} USD", f"{args.month_usd:g} USD a GB"),
     ]  # fmt: skip
     head = f"| {args.machines} machines of {args.cores} cores | {many:,} clips of {CLIP_S} s | from |"
     return [head, "|---|---|---|", *(f"| {what} | {figure} | {how} |" for what, figure, how in rows)]
+
+
+def _all(core_hours: float, workers: int, hour_usd: float, gpu_usd: float) -> str:
+    return f"{core_hours / workers:,.0f} h, {core_hours * hour_usd + gpu_usd:,.0f} USD"
 
 
 def main() -> None:
@@ -124,7 +121,7 @@ def main() -> None:
     parser.add_argument("--large-cpu-ms", type=float, default=1_230, help="the same, HTSAT-base (DESIGN's measurement)")
     parser.add_argument("--large-gpu-ms", type=float, default=3.0, help="the same on a GPU; an assumption")
     parser.add_argument("--verify-ms", type=float, default=1.5, help="reading and hashing a clip's 0.8 MB")
-    parser.add_argument("--gigabit", type=float, default=10, help="a second, of the driver's network")
+    parser.add_argument("--gigabit", type=float, default=10, help="a second, of a machine's network")
     parser.add_argument("--requests", type=float, default=20, help="a shard, of a whole mine (benchmarks.driver)")
     parser.add_argument(
         "--request-usd", type=float, default=2e-6, help="half PUT at 5, half GET at 0.4 a million, less"

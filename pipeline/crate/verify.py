@@ -45,9 +45,8 @@ def verify_crate(
     proof = Proof()
     removed = _removals(crate, proof)
     made = _made_of_clips(crate, proof)
-    if of_shards is None:
-        shards = _look_at_all(crate, made, watchers)
-    else:
+    shards: Iterator[tuple[ShardPlan, Proof]] = _look_at_all(crate, made, watchers)
+    if of_shards is not None:
         shards = zip(map(crate.plan, crate.shards), of_shards(made), strict=True)
     seen = [np.zeros(0, np.uint64)]
     for number, pour in enumerate(crate.pours):
