@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -171,30 +172,41 @@ def test_sigterm_leaves_nothing_at_work_on_flink(
 
 
 @every_engine
+@pytest.mark.parametrize("same_engine", [True, False])
 def test_the_next_command_joins_what_a_killed_driver_left_or_ends_it(
-    flink_of_two: tuple[Flink, Processes, tuple[str, ...]], many: Path, many_hash: str
+    same_engine: bool,
+    flink_of_two: tuple[Flink, Processes, tuple[str, ...]],
+    many: Path,
+    many_hash: str,
+    tmp_path: Path,
 ) -> None:
-    flink, _, options = flink_of_two
+    flink, started, options = flink_of_two
     given = ["--runner=flink", *(f"--beam-options={option}" for option in options)]
-    for round_, same_engine in enumerate((True, False)):
-        for part in sorted((many / "clips").rglob("*.done.json"))[1:]:
-            part.unlink()
-        driver = clips(many, *given)
-        done = shards_done(many)
-        wait_until(lambda done=done: shards_done(many) > done, "no shard was done", 200)  # type: ignore[misc]
-        driver.kill()
-        driver.wait()
-        wait_until(lambda: not [line for line in command_lines().values() if "job-server" in line], "its java lives")
-        assert (many / ".jobs/clips.json").exists()
-        assert "RUNNING" in flink.jobs().values()
-        driver = clips(many, *(given if same_engine else ["--workers=1"]))
-        _, errors = driver.communicate(timeout=400)
-        assert (driver.returncode, clips_hash(many)) == (0, many_hash), errors
-        assert f"{'joined' if same_engine else 'cancelled'}: cratedig-many-clips-" in errors
-        wanted = Counter({"FINISHED": 1} if same_engine else {"FINISHED": 1, "CANCELED": 1})
-        assert round_ >= 0
-        assert Counter(job["state"] for job in flink.ask("jobs/overview")["jobs"]) == wanted
-        assert not (many / ".jobs").exists()
+    driver = clips(many, *given)
+    wait_until(lambda: shards_done(many) > 0, "no shard was done", 200)
+    held = workers_of(started)  # until the next command has found the job: it would soon be over
+    for pid in held:
+        os.kill(pid, signal.SIGSTOP)
+    mine = descendants(driver.pid)
+    driver.kill()
+    driver.communicate()
+    wait_until(lambda: not mine & command_lines().keys(), "its job server lives")
+    assert (many / ".jobs/clips.json").exists()
+    assert set(flink.jobs().values()) == {"RUNNING"}
+    errors = tmp_path / "errors"
+    with errors.open("w") as file:
+        driver = clips(many, *(given if same_engine else ["--workers=1"]), stderr=file)
+    if same_engine:
+        wait_until(lambda: "joined: cratedig-many-clips-" in errors.read_text(), "nothing was joined")
+    else:
+        wait_until(lambda: set(flink.jobs().values()) <= {"CANCELLING", "CANCELED"}, "nothing was cancelled")
+    for pid in held & command_lines().keys():
+        os.kill(pid, signal.SIGCONT)
+    assert (driver.wait(timeout=400), clips_hash(many)) == (0, many_hash), errors.read_text()
+    assert f"{'joined' if same_engine else 'cancelled'}: cratedig-many-clips-" in errors.read_text()
+    wanted = ["FINISHED"] if same_engine else ["CANCELED"]
+    assert [job["state"] for job in flink.ask("jobs/overview")["jobs"]] == wanted
+    assert not (many / ".jobs").exists()
 
 
 def test_dask_spreads_shards_over_its_workers(same_crate: Callable[[Engine], None], tmp_path: Path) -> None:
@@ -279,9 +291,9 @@ def copied(root: Path, into: Path) -> Path:
     return Path(shutil.copytree(root, into / "many"))
 
 
-def clips(root: Path, *options: str) -> subprocess.Popen[str]:
+def clips(root: Path, *options: str, stderr: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "cratedig", "clips", str(root), "--device=cpu", "--max-reject-share=1", *options]
-    return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=stderr, text=True)
 
 
 def shards_done(root: Path) -> int:
@@ -304,6 +316,15 @@ def command_lines() -> dict[int, str]:
         except OSError:
             continue
     return {pid: line for pid, line in found.items() if line}
+
+
+def workers_of(started: Processes) -> set[int]:
+    """Beam's workers that Flink's task managers have started."""
+    managers = [process.pid for name, process in started.started.items() if name.startswith("task-manager")]
+    lines = command_lines()
+    found = {child for pid in managers for child in descendants(pid) if "sdk_worker_main" in lines.get(child, "")}
+    assert found
+    return found
 
 
 def descendants(pid: int) -> set[int]:
