@@ -3,10 +3,14 @@
     python -m benchmarks.diffusion_speed train --run paper --stage waveform-generator --batch 0 --compile
     python -m benchmarks.diffusion_speed generate --run paper --clips 4 --compile
     python -m benchmarks.diffusion_speed train --run tiny --stage waveform-generator --batch 2     small, on a CPU
+    python -m benchmarks.diffusion_speed train --run tiny --stage waveform-generator --batch 4 --crate demo/crate
+    torchrun --standalone --nproc-per-node 8 -m -- benchmarks.diffusion_speed train --crate CRATE --batch 8 ...
     python -m benchmarks.diffusion_speed generate --run tiny --clips 1 --seconds 2
 
 `train`: samples/s, operations counted from the model, TFLOP/s, their share of the bf16 matrix rate measured on the same
-device, and peak memory beside the arithmetic of `cratedig models`. `--batch 0` looks for the largest that fits.
+device, and peak memory beside the arithmetic of `cratedig models`. `--batch 0` looks for the largest that fits. With
+`--crate` the same steps once more by `cratedig train`'s own loop, with its loader, texts, accumulation and ranks: how
+many samples/s are left, and which share of a step the model waited for data.
 `generate`: seconds for the clips through the whole waveform path. Each stage runs `--measure` real steps of its
 schedule and is multiplied up; `--full` runs them all.
 """
@@ -15,9 +19,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -26,12 +33,16 @@ from diffusion.generation.cascade import CASCADES
 from diffusion.generation.stage_model import StageModel
 from diffusion.model.config import StageConfig
 from diffusion.model.cost import stage_cost
+from diffusion.model.kernels import CudaGraphs, compile_where_it_works, fast_kernels
 from diffusion.model.unet import UNet
 from diffusion.process.noise import noise_schedule
 from diffusion.process.sampler import batch_noise, clip_estimate, sample
 from diffusion.process.steps import sampling_times
+from diffusion.training import trainer
 from diffusion.training.losses import loss_of
+from diffusion.training.run_log import RunLog
 from diffusion.training.runs import named_run
+from diffusion.training.train_job import CrateUse, train_stage
 
 __all__ = ["main"]
 
@@ -80,7 +91,7 @@ def train(config: StageConfig, size: int, device: torch.device, steps: int, args
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=device.type == "cuda")
     ema = [p.detach().clone() for p in model.parameters()]
     if args.compile:
-        model.compile_levels()
+        compile_where_it_works(model, device, say=print)
     batch = synthetic(config, size, device)
     seconds = []
     for _ in range(steps + 2):
@@ -98,6 +109,36 @@ def train(config: StageConfig, size: int, device: torch.device, steps: int, args
     step_s = sorted(seconds[2:])[len(seconds[2:]) // 2]
     peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
     return {"batch": size, "step_s": round(step_s, 4), "samples_per_s": round(size / step_s, 3), "peak_gib": peak}
+
+
+def product(args: argparse.Namespace, size: int, alone: float) -> dict[str, Any]:
+    """Steps of `cratedig train`, the first three left out; `alone` is what a device does without loader and text."""
+    rows: list[tuple[float, float]] = []
+
+    class Timed(RunLog):
+        def step(self, step: int, loss: float, norm: float, lr: float, seconds: float, waited_s: float = 0.0) -> None:
+            rows.append((seconds, waited_s))
+            super().step(step, loss, norm, lr, seconds, waited_s)
+
+    config = named_run(args.run, args.stage)
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    accumulated = max(1, config.global_batch // (size * world))
+    steps = args.steps + 3
+    config = config.with_changes(
+        device_batch=size, global_batch=size * world * accumulated, total_steps=steps, checkpoint_every=steps,
+        demo_every=0, compile=args.compile, gradient_checkpointing=args.gradient_checkpointing, log_every=steps,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as out, mock.patch.object(trainer, "RunLog", Timed):
+        train_stage(config, [CrateUse(args.crate)], Path(out) / args.stage, cpu=args.cpu)
+    seconds, waited = (sum(column) for column in zip(*rows[3:], strict=True))
+    rate = config.global_batch * args.steps / seconds
+    return {
+        "ranks": world,
+        "accumulated": accumulated,
+        "samples_per_s": round(rate, 3),
+        "of_the_devices_alone": _short(rate / (world * alone)),
+        "waited_for_data": _short(waited / seconds),
+    }
 
 
 def largest(config: StageConfig, device: torch.device, args: argparse.Namespace) -> int:
@@ -133,6 +174,7 @@ def train_report(args: argparse.Namespace, device: torch.device) -> dict[str, An
     return {
         "stage": args.stage,
         **found,
+        **({"product": product(args, size, found["samples_per_s"])} if args.crate else {}),
         "tflop_per_sample": _short(cost.train_tflop),
         "tflop_per_s": _short(rate),
         "matrix_tflop_per_s": _short(matrix),
@@ -156,8 +198,9 @@ def generate_report(args: argparse.Namespace, device: torch.device) -> dict[str,
         if device.type == "cuda":
             model = model.to(torch.bfloat16)
         if args.compile:
-            model.compile_levels()
-        stage_model = StageModel(config, model, None, "", 0, Path())
+            compile_where_it_works(model, device, say=print)
+        graphs = CudaGraphs(model) if args.cuda_graphs else None
+        stage_model = StageModel(config, model, None, "", 0, Path(), graphs)
         batch = synthetic(config.model_copy(update={"crop_s": None, "clip_s": args.seconds}), args.clips, device)
         given = {name: value for name, value in batch.conditions.items() if name != "keep_text_B"}
         denoise = stage_model.denoiser(given, config.sampling.guidance)
@@ -194,20 +237,21 @@ def main() -> None:
     one.add_argument("--batch", type=int, default=0, help="0 for the largest that fits")
     one.add_argument("--steps", type=int, default=10)
     one.add_argument("--gradient-checkpointing", action="store_true")
+    one.add_argument("--crate", type=Path, help="and the product's own loop, on this crate")
     two = commands.add_parser("generate")
     two.add_argument("--cascade", choices=list(CASCADES), default="waveform")
     two.add_argument("--clips", type=int, default=4)
     two.add_argument("--seconds", type=float, default=30.0)
     two.add_argument("--measure", type=int, default=20, help="steps to time a stage")
     two.add_argument("--full", action="store_true")
+    two.add_argument("--cuda-graphs", action="store_true")
     for command in (one, two):
         command.add_argument("--run", default="paper")
         command.add_argument("--compile", action="store_true")
         command.add_argument("--cpu", action="store_true")
     args = parser.parse_args()
-    torch.backends.cuda.matmul.allow_tf32 = True
-    torch.backends.cudnn.benchmark = True
     device = torch.device("cuda" if torch.cuda.is_available() and not args.cpu else "cpu")
+    fast_kernels(device)
     report = train_report(args, device) if args.what == "train" else generate_report(args, device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
     print(json.dumps({"device": name, "run": args.run, "compile": args.compile, **report}, indent=1))

@@ -68,7 +68,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--batch", type=int, metavar="N", help="clips at once (default: what memory holds)")
     parser.add_argument("--keep-stages", action="store_true", help="also write what each stage made")
     parser.add_argument("--text-encoder", metavar="PATH", help="where the text encoder is, if it was moved")
-    parser.add_argument("--compile", action="store_true", help="torch.compile: minutes to start, then faster")
+    parser.add_argument("--compile", action="store_true", help="torch.compile: minutes to start once, then faster")
+    parser.add_argument("--cuda-graphs", action="store_true", help="launch a GPU's kernels together")
     parser.add_argument("--cpu", action="store_true", help="no GPU even if there is one")
     parser.set_defaults(run=_run)
 
@@ -96,7 +97,10 @@ def _run(args: argparse.Namespace) -> int:
     run = chosen_run(args.run_folder)
     name = chosen_cascade(args.cascade, run)
     folders = {stage: run / stage for stage in CASCADES[name]} | _given_stages(args.stage)
-    cascade = load_cascade(name, folders, device=device, text_encoder=args.text_encoder, compile=args.compile)
+    cascade = load_cascade(
+        name, folders, device=device, text_encoder=args.text_encoder, compile=args.compile,
+        cuda_graphs=args.cuda_graphs,
+    )  # fmt: skip
     for prompt in prompts:
         tokens = len(cascade.text.encoder.token_ends(prompt))
         if tokens > cascade.text.limit:

@@ -38,7 +38,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--max-waiting", type=int, default=32, metavar="N", help="longest queue (default: 32)")
     parser.add_argument("--batch", type=int, metavar="N", help="clips at once (default: what fits; 16 on a CPU)")
     parser.add_argument("--text-encoder", metavar="PATH", help="where the text encoder is, if it was moved")
-    parser.add_argument("--compile", action="store_true", help="torch.compile: minutes to start, then faster")
+    parser.add_argument("--compile", action="store_true", help="torch.compile: minutes to start once, then faster")
+    parser.add_argument("--cuda-graphs", action="store_true", help="launch a GPU's kernels together")
     parser.add_argument("--cpu", action="store_true", help="no GPU even if there is one")
     parser.set_defaults(run=_run)
 
@@ -118,8 +119,9 @@ def _cascades(args: argparse.Namespace, device: str) -> Any:
             missing[name] = gone[0]
         else:
             found[name] = load_cascade(
-                name, folders, device=device, text_encoder=args.text_encoder, compile=args.compile
-            )
+                name, folders, device=device, text_encoder=args.text_encoder, compile=args.compile,
+                cuda_graphs=args.cuda_graphs,
+            )  # fmt: skip
     if not found:
         lacks = ", ".join(f"the {name} cascade lacks {stage}" for name, stage in missing.items())
         raise BadInput(f"{run} holds no whole cascade ({lacks}); train it: cratedig train all")

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cratedig.evaluating.shared import add_encoder_options, add_out_options, cache, figure, write_page
+from cratedig.evaluating.shared import add_encoder_options, add_out_options, cache, figure, sound_words, write_page
 from cratedig.options import add_command, add_engine_options, engine
 
 if TYPE_CHECKING:
@@ -226,5 +226,5 @@ def _say(scored: Scored, seconds_a_clip: float) -> None:
     gone = ", ".join(f"{n} {name.replace(':', ' ')}" for name, n in sorted(scored.left_out.items()))
     print(
         f"{scored.clips} clips judged{f' ({gone} left out)' if gone else ''}, {seconds_a_clip:.2f} s each to generate; "
-        f"flatness {scored.flatness_db:.1f} dB, {scored.onsets_per_s:.2f} onsets/s"
+        f"{sound_words(asdict(scored.sound))}"
     )

@@ -6,7 +6,7 @@ N prompts, B clips, D dimensions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from beam_jobs.encode import EncodeJob
     from beam_jobs.engine import Engine, OnTick
+    from diffusion.evaluation.sound_figures import SoundFigures
     from labeling.evaluation.clip_sets import ClipSet
     from labeling.evaluation.compare import Comparison, Side
     from labeling.evaluation.ranked import Interval
@@ -52,8 +53,8 @@ class Scored:
 
     matched: tuple[Matched, ...]
     distances: tuple[Comparison, ...]
-    flatness_db: float
-    onsets_per_s: float
+    sound: SoundFigures
+    """Medians."""
     clips: int
     left_out: Mapping[str, int]
     """Clips that could not be judged, such as silent ones."""
@@ -133,12 +134,10 @@ def score_generated(
             distances.append(compare_sets(judge.reference, side, card, judge.per, small=True, through_hz=_HEARD_HZ))
         if judge.embed_text is not None:
             matched.append(_matched(card.name, encoded, prompts, judge, truth, cache, device, engine, watch))
-    flatness, onsets = sound_of(clips)
     return Scored(
         matched=tuple(matched),
         distances=tuple(distances),
-        flatness_db=flatness,
-        onsets_per_s=onsets,
+        sound=sound_of(clips),
         clips=count,
         left_out=left_out,
     )
@@ -219,7 +218,7 @@ def _number(key: str) -> int:
     return int(key.rpartition("/")[2].partition(".")[0])
 
 
-def sound_of(clips: ClipSet, most: int = _FIGURES_OF) -> tuple[float, float]:
+def sound_of(clips: ClipSet, most: int = _FIGURES_OF) -> SoundFigures:
     """Medians over the set's first clips."""
     from diffusion.evaluation.sound_figures import SoundFigures, sound_figures
     from labeling.evaluation.clip_sets import SetClip
@@ -231,9 +230,7 @@ def sound_of(clips: ClipSet, most: int = _FIGURES_OF) -> tuple[float, float]:
                 found.append(sound_figures(clip.audio_T, _HEARD_HZ))
         if len(found) >= most:
             break
-    if not found:
-        return 0.0, 0.0
-    return (
-        round(float(np.median([f.flatness_db for f in found])), 3),
-        round(float(np.median([f.onsets_per_s for f in found])), 3),
+    names = [field.name for field in fields(SoundFigures)]
+    return SoundFigures(
+        **{name: round(float(np.median([getattr(f, name) for f in found])), 3) if found else 0.0 for name in names}
     )

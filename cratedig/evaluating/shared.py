@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.storage import Storage
 
-__all__ = ["add_encoder_options", "add_out_options", "cache", "figure", "write_page"]
+__all__ = ["add_encoder_options", "add_out_options", "cache", "figure", "sound_words", "write_page"]
 
 
 def add_encoder_options(parser: argparse.ArgumentParser) -> None:
@@ -57,3 +57,11 @@ def write_page(out: Storage, page: bytes, result: dict[str, Any], more: Sequence
     out.write_json("result.json", result)
     out.write_bytes("index.html", page)
     return f"{out.url}/index.html"
+
+
+def sound_words(figures: Mapping[str, Any]) -> str:
+    """`SoundFigures` by name, for a line of text."""
+    return (
+        f"flatness {figures['flatness_db']:.1f} dB, {figures['onsets_per_s']:.2f} onsets/s, "
+        f"partials {figures['partials']:.2f}, pulse {figures['pulse']:.2f}"
+    )

@@ -6,17 +6,18 @@ import argparse
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cratedig.evaluating.model import add_model_options, device_of, open_reference, settings_of
 from cratedig.evaluating.points import Point, Recommendation, points_of, recommend
-from cratedig.evaluating.shared import add_encoder_options, add_out_options, cache, write_page
+from cratedig.evaluating.shared import add_encoder_options, add_out_options, cache, sound_words, write_page
 from cratedig.options import add_command, add_engine_options, engine
 
 if TYPE_CHECKING:
     from cratedig.evaluating.scores import Scored
+    from diffusion.evaluation.sound_figures import SoundFigures
 
 __all__ = ["add_parser"]
 
@@ -29,7 +30,7 @@ _CSS = ("a", "b", "c", "d")
 _COLUMNS = (
     "point", "stage", "setting", "value", "similarity", "similarity_low", "similarity_high", "shuffled", "rank",
     "frechet", "kernel", "coverage", "measure", "distance", "seconds", "cpu_seconds", "calls", "flatness_db",
-    "onsets_per_s", "clips", "left_out",
+    "onsets_per_s", "partials", "pulse", "clips", "left_out",
 )  # fmt: skip
 
 
@@ -115,10 +116,10 @@ def _run(args: argparse.Namespace) -> int:
             _write_csv(out, rows)
             view.say(_line(rows[-1]))
     chosen = recommend(rows)
-    flatness, onsets = sound_of(reference) if reference is not None else (None, None)
-    where = _write(out, args, points, rows, chosen, base.sampling, flatness, onsets)
+    heard = sound_of(reference) if reference is not None else None
+    where = _write(out, args, points, rows, chosen, base.sampling, heard)
     print(f"recommended: {points[chosen.point].name}: {chosen.why}")
-    print(_agreement(rows, flatness, onsets))
+    print(_agreement(rows, heard))
     print(f"page: {where}; figures: {out.url}/sweep.csv")
     return 0
 
@@ -157,8 +158,7 @@ def _row(point: Point, scored: Scored, seconds: float, cpu_seconds: float, calls
         "seconds": round(seconds, 3),
         "cpu_seconds": round(cpu_seconds, 3),
         "calls": calls,
-        "flatness_db": scored.flatness_db,
-        "onsets_per_s": scored.onsets_per_s,
+        **asdict(scored.sound),
         "clips": scored.clips,
         "left_out": sum(scored.left_out.values()),
     }
@@ -168,7 +168,7 @@ def _line(row: Mapping[str, Any]) -> str:
     distance = "" if row["distance"] is None else f", Fréchet {row['frechet']:.4f}, kernel {row['kernel']:.4f}"
     return (
         f"{row['point']}: similarity {row['similarity']:.3f}, rank {row['rank']:.3f}{distance}, "
-        f"{row['seconds']:.2f} s a clip, flatness {row['flatness_db']:.1f} dB, {row['onsets_per_s']:.2f} onsets/s"
+        f"{row['seconds']:.2f} s a clip, {sound_words(row)}"
     )
 
 
@@ -180,35 +180,35 @@ def _write_csv(out: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     out.write_bytes("sweep.csv", text.getvalue().encode())
 
 
-def _agreement(rows: Sequence[Mapping[str, Any]], flatness: float | None, onsets: float | None) -> str:
-    """Whether what sounds most like the reference in two plain figures is what the encoders prefer."""
-    if flatness is None or onsets is None:
-        return "no reference: flatness and onsets are not compared"
+def _agreement(rows: Sequence[Mapping[str, Any]], heard: SoundFigures | None) -> str:
+    """Whether what sounds most like the reference in plain figures is what the encoders prefer."""
+    if heard is None:
+        return "no reference: flatness, onsets, partials and pulse are not compared"
+    names = {"flatness": "flatness_db", "onset rate": "onsets_per_s", "partials": "partials", "pulse": "pulse"}
     nearest = {
-        "flatness": min(rows, key=lambda row: abs(row["flatness_db"] - flatness)),
-        "onset rate": min(rows, key=lambda row: abs(row["onsets_per_s"] - onsets)),
+        **{said: min(rows, key=lambda row: abs(row[key] - getattr(heard, key))) for said, key in names.items()},
         "similarity": max(rows, key=lambda row: row["similarity"]),
         "distance": min(rows, key=lambda row: row["distance"] if row["distance"] is not None else 0.0),
     }
     said = "; ".join(f"{name} {row['point']}" for name, row in nearest.items())
-    return f"best by each measure (reference: flatness {flatness:.1f} dB, {onsets:.2f} onsets/s): {said}"
+    return f"best by each measure (reference: {sound_words(asdict(heard))}): {said}"
 
 
 def _write(
     out: Any, args: argparse.Namespace, points: Sequence[Point], rows: Sequence[dict[str, Any]],
-    chosen: Recommendation, sampling: Mapping[Any, Any], flatness: float | None, onsets: float | None,
+    chosen: Recommendation, sampling: Mapping[Any, Any], heard: SoundFigures | None,
 ) -> str:  # fmt: skip
     from labeling.evaluation.page import render
 
     page = render(
         "sweep.html.j2", folder=Path(__file__).parent, what="sweep", title=f"{args.run_folder.name}: how to sample",
         rows=rows, chosen=chosen, name=points[chosen.point].name, figures=_figures(rows), base=sampling,
-        agreement=_agreement(rows, flatness, onsets), clips=rows[0]["clips"],
+        agreement=_agreement(rows, heard), clips=rows[0]["clips"],
     )  # fmt: skip
     result = {
         "rows": list(rows),
         "recommended": {"point": points[chosen.point].name, "why": chosen.why},
-        "reference": {"flatness_db": flatness, "onsets_per_s": onsets},
+        "reference": None if heard is None else asdict(heard),
     }
     return write_page(out, page, result)
 

@@ -156,6 +156,7 @@ def load_cascade(
     device: str = "cpu",
     text_encoder: str | None = None,
     compile: bool = False,
+    cuda_graphs: bool = False,
 ) -> Cascade:
     """Raises BadInput, before anything is sampled, for stages that are missing or do not fit each other."""
     stages = []
@@ -165,7 +166,7 @@ def load_cascade(
             raise BadInput(
                 f"the {name} cascade needs {stage}, and {folder} is not there; train it: cratedig train {stage}"
             )
-        model = StageModel.load(folder, device, compile=compile)
+        model = StageModel.load(folder, device, compile=compile, cuda_graphs=cuda_graphs)
         if model.config.stage != stage:
             raise BadInput(f"{model.folder} is a checkpoint of {model.config.stage}, expected is {stage}")
         stages.append(model)

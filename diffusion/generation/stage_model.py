@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from diffusion.data.text_source import TextSource
 from diffusion.generation.held import Held
 from diffusion.model.checkpoint import read_checkpoint
 from diffusion.model.config import SamplingConfig, StageConfig
+from diffusion.model.kernels import CudaGraphs, compile_where_it_works, fast_kernels, why_not_compiled
 from diffusion.model.lora import add_lora, merge_lora
 from diffusion.model.unet import UNet
 from diffusion.process.augment import add_noise
@@ -45,10 +46,19 @@ class StageModel:
     encoder_source: str
     step: int
     folder: Path
+    graphs: CudaGraphs | None = None
+    """The network as CUDA graphs, where it is sampled by them."""
 
     @classmethod
-    def load(cls, path: Path, device: torch.device | str = "cpu", *, compile: bool = False) -> StageModel:
+    def load(
+        cls, path: Path, device: torch.device | str = "cpu", *, compile: bool = False, cuda_graphs: bool = False
+    ) -> StageModel:
         """From a checkpoint's folder, or a stage's, of which the latest checkpoint is taken."""
+        if compile and (why := why_not_compiled(device)):
+            raise BadInput(f"the network cannot be compiled here: {why}; leave --compile away")
+        if cuda_graphs and torch.device(device).type != "cuda":
+            raise BadInput("there is no CUDA device for CUDA graphs; leave --cuda-graphs away")
+        fast_kernels(device)
         checkpoint = read_checkpoint(path)
         config = checkpoint.config.stage
         with torch.device("meta"):
@@ -66,9 +76,10 @@ class StageModel:
         dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
         model = model.to(device, dtype).eval().requires_grad_(False)
         if compile:
-            model.compile_levels()
+            compile_where_it_works(model, device)
         source = checkpoint.config.text_encoder
-        return cls(config, model, checkpoint.text_encoder, source, checkpoint.step, checkpoint.folder)
+        graphs = CudaGraphs(model) if cuda_graphs else None
+        return cls(config, model, checkpoint.text_encoder, source, checkpoint.step, checkpoint.folder, graphs)
 
     @torch.no_grad()
     def generate(
@@ -156,20 +167,21 @@ class StageModel:
         `away` has what the second half is told instead of nothing.
         """
         schedule = noise_schedule(self.config.noise)
+        network: Callable[..., Tensor] = self.graphs or self.model
 
         def noise(x: Tensor, t_B: Tensor, predicted: Tensor) -> Tensor:
             return noise_from(self.config.predicts, x, predicted, t_B, schedule)
 
         def plain(x: Tensor, t_B: Tensor) -> Tensor:
-            return noise(x, t_B, cast(Tensor, self.model(x, t_B, **given)).float())
+            return noise(x, t_B, network(x, t_B, **given).float())
 
         def pair(x: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
             if away:
                 told = {**given, "keep_text_B": torch.ones_like(away["keep_text_B"])}
                 twice = {name: torch.cat([value, away.get(name, value)]) for name, value in told.items()}
-                both = self.model(torch.cat([x, x]), torch.cat([t_B, t_B]), **twice).float()
+                both = network(torch.cat([x, x]), torch.cat([t_B, t_B]), **twice).float()
             else:
-                both = self.model(x, t_B, guidance_pair=True, **given).float()
+                both = network(x, t_B, guidance_pair=True, **given).float()
             with_text, without_text = both.chunk(2)
             return noise(x, t_B, with_text), noise(x, t_B, without_text)
 

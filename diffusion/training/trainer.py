@@ -24,6 +24,7 @@ from diffusion.data.loader import ClipLoader, Waited, one_ahead
 from diffusion.data.text_source import TextSource
 from diffusion.model.checkpoint import Checkpoint, save_checkpoint
 from diffusion.model.config import TrainConfig
+from diffusion.model.kernels import compile_where_it_works, fast_kernels
 from diffusion.model.lora import add_lora
 from diffusion.model.unet import UNet
 from diffusion.training.distill import Distillation
@@ -118,8 +119,9 @@ class Trainer:
             weight_decay=config.weight_decay,
             fused=self.accelerator.device.type == "cuda",
         )
+        fast_kernels(self.accelerator.device)
         if config.compile:
-            model.compile_levels()
+            compile_where_it_works(model, self.accelerator.device, say=self.accelerator.print)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.ema.to(self.accelerator.device)
         if self.distillation is not None:
@@ -201,7 +203,8 @@ class Trainer:
         total = 0.0
         for b in range(batches):
             batch = self._batch([self.held_out.example(b * size + i) for i in range(size)])
-            total += float(loss_of(model, batch, stage, of_noise=True))
+            with self.accelerator.autocast():  # the average is judged in the model's precision
+                total += float(loss_of(model, batch, stage, of_noise=True))
         model.train(training)
         return total / batches
 
@@ -211,7 +214,8 @@ class Trainer:
         model.eval()
         size = min(self.config.device_batch, 8)
         batch = self._batch([self.held_out.example(i) for i in range(size)])
-        found = losses_by_level(model, batch, self.stage)
+        with self.accelerator.autocast():
+            found = losses_by_level(model, batch, self.stage)
         model.train(training)
         return found
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from diffusion.data.batch import make_batch
 from diffusion.data.crate_data import CrateClips
@@ -248,6 +249,17 @@ def test_the_sidecar_trains_the_same(whole, crate, clap, tmp_path):
     # Encoded in batches: the same to float16's rounding, which the oldest torch makes visible.
     for step, alone in zip(read_losses(tmp_path / "out"), read_losses(whole), strict=True):
         assert step == pytest.approx(alone, rel=1e-5)
+
+
+def test_the_average_is_judged_in_the_models_precision(crate, clap, tmp_path):
+    """Where both have the same weights, in bf16, the two columns that a user compares are equal."""
+    AcceleratorState._reset_state(reset_partial_state=True)  # the other tests' is float32, and a process has one
+    trainer = train(small_run("super-resolution", clap, precision="bf16", total_steps=2), crate, tmp_path / "out")
+    trainer.averaged_model.load_state_dict(trainer.plain_model.state_dict())
+    held = [trainer.held_out_loss(model) for model in (trainer.model, trainer.ema)]
+    assert held[0] == pytest.approx(held[1], rel=1e-6)
+    assert trainer.by_level(trainer.model) == pytest.approx(trainer.by_level(trainer.ema), rel=1e-6)
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def test_learning_rate_and_average():
