@@ -1,4 +1,4 @@
-"""Is each refining stage closer to the truth than what it was given? And the vocoder than Griffin-Lim?
+"""Is each refining stage closer to the truth than what it was given? And the vocoder than what its mel gives alone?
 
     python -m benchmarks.diffusion_refine --crate CRATE --from runs/tiny
 
@@ -30,9 +30,10 @@ from diffusion.data.text_source import TextSource
 from diffusion.generation.stage_model import StageModel
 from diffusion.model.checkpoint import read_checkpoint
 from diffusion.model.config import STAGES, SamplingConfig
+from diffusion.process.invert import invert_mel
 from diffusion.process.upsample import fft_upsample
 from diffusion.process.whiten import colour, fit_mel
-from diffusion.training.demos import griffin_lim, true_condition, truth
+from diffusion.training.demos import true_condition, truth
 
 __all__ = ["log_spectral_distance", "main"]
 
@@ -80,9 +81,9 @@ def refine(
         range(clips), config.train_s, texts=texts, text_source=source, condition=condition, sampling=settings
     )[:, 0].cpu().numpy()  # fmt: skip
     true = truth(examples, config)[:, 0].numpy()
-    if config.uses_mel:
-        given = np.stack([griffin_lim(mel, config) for mel in condition.numpy()])
-        name = "griffin_lim"
+    if config.uses_mel and config.mel:
+        given = invert_mel(condition.cpu(), config.mel).numpy()
+        name = "without_a_model"
     else:
         assert config.condition_rate_hz is not None
         given = fft_upsample(condition, config.condition_rate_hz, config.target_rate_hz).numpy()

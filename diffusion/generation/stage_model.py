@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,10 +23,11 @@ from diffusion.model.lora import add_lora, merge_lora
 from diffusion.model.unet import UNet
 from diffusion.process.augment import add_noise
 from diffusion.process.diffused import from_diffused, to_diffused
+from diffusion.process.invert import invert_mel
 from diffusion.process.noise import noise_from, noise_schedule
 from diffusion.process.sampler import Denoiser, batch_noise, clip_estimate, guided, sample
 from diffusion.process.solvers import calls
-from diffusion.process.steps import sampling_times
+from diffusion.process.steps import sampling_times, times_until
 from diffusion.process.whiten import fit_mel
 from pipeline.errors import BadInput
 from pipeline.ids import hash_u64
@@ -129,6 +129,9 @@ class StageModel:
         draw_noise = batch_noise(keys, shape, device)
         times, x_1 = sampling_times(config.stage, settings, schedule), draw_noise()
         clip = clip_estimate(settings.clip, settings.clip_percentile, config.clip_limit)
+        if settings.begins_at < 1 and known is not None and config.mel:
+            begun_BCT = to_diffused(invert_mel(known, config.mel)[:, None], known, config)
+            x_1 = add_noise(begun_BCT, torch.full((len(seeds),), settings.begins_at, device=device), x_1, schedule)
         if held is not None and (held.keep_s or condition is None):
             target_BCT = held.target(config, seconds).to(device).expand(len(seeds), -1, -1)
             diffused_BCT = to_diffused(target_BCT, known, config)
@@ -136,7 +139,7 @@ class StageModel:
                 clip = _held_estimate(clip, diffused_BCT, held.mask(config, seconds).to(device))
             if held.strength < 1 and condition is None:
                 x_1 = add_noise(diffused_BCT, torch.full((len(seeds),), held.strength, device=device), x_1, schedule)
-                times = np.append(times[times < held.strength], held.strength)
+                times = times_until(held.strength, times)
         mixed = device.type == "cuda" and weight.dtype == torch.float32  # a model still in training
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=mixed):
             clean_BCT = sample(

@@ -94,6 +94,9 @@ class SamplingConfig(_Frozen):
     """Of |x| in the clean estimate; the paper names dynamic clipping but not its percentile: this is Imagen's."""
     mel_fits: int = Field(default=0, ge=0)
     """How often a vocoder's result is corrected, band by band, to the mel that it was given. Not in the paper."""
+    begins_at: float = Field(default=1.0, gt=0, le=1)
+    """The time of the diffusion from which a vocoder begins, at what its mel gives without a model
+    (`diffusion.process.invert`) with the noise of that time on it; 1 is noise alone. Not in the paper."""
     augmentation_t: float = Field(default=0.0, ge=0, le=1)
     """Noise put on the condition while sampling, as a time of the noise schedule (erratum 9)."""
 
@@ -159,6 +162,8 @@ class StageConfig(_Frozen):
             raise ValueError(f"level_band_hz is for a residual; {self.stage} diffuses its {self.diffuses}")
         if self.diffuses == "whitened" and not self.uses_mel:
             raise ValueError(f"{self.stage} is given no mel to whiten by")
+        if self.sampling.begins_at < 1 and not self.uses_mel:
+            raise ValueError(f"sampling.begins_at {self.sampling.begins_at} is for the vocoder; others begin at 1")
         if bool(self.condition_rate_hz) != bool(self.unet.stacked_channels):
             raise ValueError("condition_rate_hz and stacked_channels: both or neither")
         for rate in (self.target_rate_hz, self.condition_rate_hz or self.target_rate_hz):

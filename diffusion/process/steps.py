@@ -16,7 +16,7 @@ from diffusion.model.config import SamplingConfig, StageName
 from diffusion.process.noise import NoiseSchedule
 from pipeline.errors import BadInput
 
-__all__ = ["EVEN", "TABLE_8", "sampling_times", "step_sizes", "step_times"]
+__all__ = ["EVEN", "TABLE_8", "sampling_times", "step_sizes", "step_times", "times_until"]
 
 EVEN = "even_log_snr"
 """Times evenly apart in lambda_t, which is where solvers of the ODE err least (arXiv 2206.00927, appendix)."""
@@ -63,10 +63,15 @@ def step_sizes(stage: StageName, schedule: str | Sequence[float]) -> NDArray[np.
 
 
 def sampling_times(stage: StageName, settings: SamplingConfig, noise: NoiseSchedule) -> NDArray[np.float64]:
-    """The grid that a stage is sampled on, from t_0 = 0 to t_N = 1."""
+    """The grid that a stage is sampled on, from t_0 = 0 to t_N = 1, or to where it begins."""
     if settings.schedule == EVEN:
-        return _even_times(noise, settings.steps or _EVEN_STEPS)
-    return step_times(stage, settings.schedule, settings.steps)
+        return times_until(settings.begins_at, _even_times(noise, settings.steps or _EVEN_STEPS))
+    return times_until(settings.begins_at, step_times(stage, settings.schedule, settings.steps))
+
+
+def times_until(last: float, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The times below `last`, and it."""
+    return np.append(times[times < last], last)
 
 
 def step_times(stage: StageName, schedule: str | Sequence[float], steps: int | None = None) -> NDArray[np.float64]:

@@ -16,13 +16,14 @@ from typing import Literal
 from uuid import uuid4
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from diffusion.generation.cascade import Cascade, CascadeName, Generated
 from diffusion.generation.wav import settings_of, write_wav
 from diffusion.model.config import SolverName, StageName
-from diffusion.training.demos import griffin_lim
+from diffusion.process.invert import invert_mel
 from pipeline.errors import BadInput, CratedigError
 
 __all__ = ["Clip", "Full", "Request", "Studio", "Ticket"]
@@ -233,12 +234,14 @@ class Studio:
                     ticket.state = "done"
 
     def _write(self, ticket: Ticket, cascade: Cascade, result: Generated, about: Mapping[str, object]) -> Clip:
-        """A stage that makes a mel is heard by Griffin-Lim."""
+        """A stage that makes a mel is heard by what the mel gives without a model."""
         wav, png = {}, {}
         for stage in cascade.stages:
             name, rate = stage.config.stage, stage.config.target_rate_hz
             value = result.stages[name]
-            audio = griffin_lim(value, stage.config) if stage.config.makes_mel else value
+            audio, mel = value, stage.config.mel
+            if stage.config.makes_mel and mel is not None:
+                audio = invert_mel(torch.from_numpy(value)[None], mel)[0].numpy()
             wav[name] = self.folder / ticket.id / f"{result.seed}-{name}.wav"
             write_wav(wav[name], audio, rate, about)
             png[name] = wav[name].with_suffix(".png")

@@ -8,13 +8,6 @@ can be heard.
 
 from __future__ import annotations
 
-import atexit
-import importlib.util
-import inspect
-import os
-import shutil
-import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,11 +24,11 @@ from diffusion.generation.cascade import CASCADES
 from diffusion.generation.stage_model import StageModel
 from diffusion.generation.wav import write_wav
 from diffusion.model.config import StageConfig, StageName
-from diffusion.process.mel import mel_filters
+from diffusion.process.invert import invert_mel
 from diffusion.training.trainer import Trainer
 from pipeline.errors import CratedigError
 
-__all__ = ["HeldOutSamples", "griffin_lim", "held_out_samples", "make_demos", "true_condition", "truth"]
+__all__ = ["HeldOutSamples", "held_out_samples", "make_demos", "true_condition", "truth"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +43,8 @@ class HeldOutSamples:
 
 
 def held_out_samples(trainer: Trainer, clips: int) -> HeldOutSamples:
-    """The same clips, words and seeds at every step, by the averaged model. A mel is made audible by Griffin-Lim, on
-    both sides."""
+    """The same clips, words and seeds at every step, by the averaged model. A mel is made audible without a
+    model, on both sides."""
     stage = trainer.stage
     examples = [trainer.held_out.example(i) for i in range(clips)]
     texts = _texts(trainer, examples)
@@ -156,56 +149,6 @@ def truth(examples: list[Example], stage: StageConfig) -> Tensor:
 
 
 def _audible(value_BCT: Tensor, stage: StageConfig) -> list[NDArray[np.float32]]:
-    """Waveforms as they are; a mel by Griffin-Lim, which is rough but needs no other stage."""
-    arrays: NDArray[np.float32] = value_BCT.float().cpu().numpy()
-    if not stage.makes_mel or stage.mel is None:
-        return list(arrays[:, 0])
-    return [griffin_lim(mel, stage) for mel in arrays]
-
-
-def _give_numba_a_cache() -> None:
-    """librosa cannot be imported where numba may write neither beside it nor into the user's cache: a read-only
-    installation without a home. There numba gets a folder among the temporary files, which must be said before.
-    """
-    if "NUMBA_CACHE_DIR" in os.environ or "librosa" in sys.modules:
-        return
-    found = importlib.util.find_spec("librosa")
-    beside = Path(found.origin).parent / "__pycache__" if found and found.origin else Path()
-    user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "numba"  # noqa: PTH111
-    if not any(_may_write(folder) for folder in (beside, user)):
-        folder = os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="cratedig-numba-")  # for us alone: pickles
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        if numba := sys.modules.get("numba"):  # it has read its environment already
-            numba.config.CACHE_DIR = folder
-
-
-def _may_write(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
-
-
-def griffin_lim(mel: NDArray[np.float32], stage: StageConfig, iterations: int = 32) -> NDArray[np.float32]:
-    """A waveform with about this log-mel, by librosa."""
-    _give_numba_a_cache()
-    import librosa
-
-    config = stage.mel
-    assert config is not None
-    frames = mel.shape[1]
-    mel = np.pad(mel, ((0, 0), (0, 1)), mode="edge")  # the centred frame beyond the end, which the mel leaves out
-    decibels = (mel + 1) / 2 * (config.ceiling_db - config.floor_db) + config.floor_db
-    window_sum = np.hanning(config.window + 1)[:-1].sum()
-    power = 10 ** (decibels / 10) * window_sum**2
-    spread = np.linalg.pinv(mel_filters(config)) @ power
-    magnitude = np.sqrt(np.maximum(spread, 1e-12)).astype(np.float32)
-    # From librosa 1.0 on the seed is called `rng`.
-    seed = {"rng" if "rng" in inspect.signature(librosa.griffinlim).parameters else "random_state": 0}
-    audio: NDArray[np.float32] = librosa.griffinlim(
-        magnitude, n_iter=iterations, hop_length=config.hop, win_length=config.window, n_fft=config.fft,
-        length=frames * config.hop, **seed,
-    )  # fmt: skip
-    return audio.astype(np.float32)
+    """Waveforms as they are; a mel without a model."""
+    audio_BT = invert_mel(value_BCT.float(), stage.mel) if stage.makes_mel and stage.mel else value_BCT[:, 0]
+    return list(audio_BT.float().cpu().numpy())
