@@ -67,7 +67,12 @@ def add_parser(subparsers: Any) -> None:
     text.add_argument("--text-cache", type=Path, metavar="FOLDER", help="where encoded texts lie, seen by all ranks "
                       "(default: CRATE/text; of a crate at a URL: ~/.cache/cratedig)")  # fmt: skip
     change = parser.add_argument_group("changes to the named run (a run is continued only with the same ones)")
-    change.add_argument("--steps", type=int, metavar="N", help="steps in total; may grow when a run is continued")
+    change.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="steps in total; may grow when a run is continued, but for tiny, whose rate has come to 0 by then",
+    )
     change.add_argument("--batch", type=int, metavar="N", help="global batch")
     change.add_argument("--device-batch", type=int, metavar="N", help="samples a device takes at once")
     change.add_argument("--lr", type=float, metavar="X", help="peak learning rate")
@@ -194,6 +199,8 @@ def _changed(config: Any, args: argparse.Namespace) -> Any:
     changes = {name: value for name, value in names.items() if value is not None}
     if args.batch is not None and args.device_batch is None:
         changes["device_batch"] = min(config.device_batch, args.batch)
+    if args.steps is not None and config.cosine_steps == config.total_steps:
+        changes["cosine_steps"] = args.steps  # the rate falls to 0 at the last step, wherever that is
     return config.with_changes(**changes)
 
 

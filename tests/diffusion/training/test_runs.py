@@ -104,3 +104,17 @@ def test_log_spectral_distance_is_in_decibels():
     noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) * 0.1
     assert log_spectral_distance(noise, noise) == 0
     assert log_spectral_distance(noise, 0.1 * noise) == pytest.approx(20, abs=0.1)
+
+
+def test_with_other_steps_the_rate_falls_to_zero_at_the_last_one(monkeypatch, tmp_path):
+    """Of runs that end with their cosine; the paper's ends far before it."""
+    seen = {}
+    monkeypatch.setattr("diffusion.training.train_job.train_stage", lambda config, *_, **__: seen.update(it=config))
+    for run, steps in (("tiny", 50), ("tiny", 9_000), ("paper", 9_000)):
+        parser = argparse.ArgumentParser()
+        train_command.add_parser(parser.add_subparsers())
+        words = ["train", "super-resolution", "--crate", "c", "--run", run, "--steps", str(steps)]
+        args = parser.parse_args([*words, "--out", str(tmp_path)])
+        args.run(args)
+        assert seen["it"].total_steps == steps
+        assert seen["it"].cosine_steps == (steps if run == "tiny" else 2_500_000)
