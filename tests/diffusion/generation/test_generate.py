@@ -14,6 +14,8 @@ from diffusion.generation.cascade import check_fit, load_cascade
 from diffusion.generation.stage_model import StageModel
 from diffusion.generation.wav import read_settings
 from diffusion.model.config import STAGES, SamplingConfig
+from diffusion.process.invert import invert_mel
+from diffusion.process.mel import log_mel
 from diffusion.training.train_job import CrateUse, train_stage
 from pipeline.errors import BadInput
 from tests.diffusion.small import small_run, small_stage
@@ -193,3 +195,21 @@ def test_demos_end_to_end_from_the_runs_other_stages(run, crate, clap, tmp_path)
 def test_train_command_refuses(words, message, tmp_path):
     with pytest.raises(BadInput, match=message):
         command(train_command, "train", "super-resolution", *words, "--out", tmp_path, "--cpu")
+
+
+def test_a_vocoder_that_begins_at_its_mel_ends_near_it(run):
+    """Near t = 0 what the mel gives without a model comes through; from t = 1 it does not."""
+    model = StageModel.load(run / "spectrogram-vocoder")
+    t = np.arange(6_400) / 16_000
+    audio = torch.from_numpy((0.3 * np.sin(2 * np.pi * 440 * t)).astype(np.float32))[None]
+    mel = log_mel(audio, model.config.mel)
+    plain = invert_mel(mel, model.config.mel)
+    found = {}
+    for begins_at in (0.01, 1.0):
+        sampling = model.config.sampling.model_copy(update={"begins_at": begins_at, "steps": 12, "mel_fits": 0})
+        asked = []
+        made = model.generate([3], 0.4, condition=mel, sampling=sampling, on_step=asked.append)[:, 0]
+        assert model.calls(sampling) == len(asked)
+        found[begins_at] = (float((made - plain).square().mean() / plain.square().mean()), len(asked))
+    assert found[0.01][0] < 0.2 < found[1.0][0]
+    assert found[0.01][1] < found[1.0][1] == 12

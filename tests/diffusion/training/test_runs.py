@@ -67,6 +67,7 @@ def test_unknown_names():
         ({"mel": None}, "mel settings"),
         ({"target_rate_hz": 8_000}, "mel at 16000 Hz, target at 8000 Hz"),
         ({"crop_s": 0.00001}, "whole number"),
+        ({"sampling": {"begins_at": 0.1}}, "begins_at 0.1 is for the vocoder"),
     ],
 )
 def test_stages_that_make_no_sense(changes, message):
