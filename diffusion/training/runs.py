@@ -71,9 +71,9 @@ def gpu24(stage: StageName) -> TrainConfig:
 def tiny(stage: StageName) -> TrainConfig:
     """All five stages on two CPU cores within half an hour, from a crate of a few dozen clips.
 
-    `cratedig train all --crate demo/crate --run tiny`; half of it is the spectrogram generator's, which in more steps and
-    from 3,000 composed pieces learned to follow words (docs/training.md has the commands and figures). Settings were
-    chosen on the validation tracks.
+    `cratedig train all --crate demo/crate --run tiny`; half of it is the spectrogram generator's, which from 3,000
+    composed pieces, and in more steps, learned to follow words (docs/training.md has commands and figures). Settings
+    were chosen on the validation tracks.
     """
     steps = {"waveform-cascader": 1_200, "spectrogram-generator": 2_000}.get(stage, 600)
     makes_mel = stage == "spectrogram-generator"
