@@ -186,6 +186,6 @@ def _local(storage: Storage, job: EmbedJob, shard: int, scratch: Path) -> str:
     name = part_name(job.folder, shard, job.shard_count, "npy")
     if storage.is_local:
         return os.fspath(storage.path(name))
-    with storage.open(name) as source, (scratch / f"{shard}.npy").open("wb") as target:
+    with storage.open_whole(name) as source, (scratch / f"{shard}.npy").open("wb") as target:
         shutil.copyfileobj(source, target)
     return os.fspath(scratch / f"{shard}.npy")

@@ -35,20 +35,21 @@ def _run(args: argparse.Namespace) -> int:
     from pipeline.crate.crate import Crate
     from pipeline.crate.verify import verify_crate
     from pipeline.curation.tables import stale_tables
+    from pipeline.errors import BadInput
     from pipeline.export.export import Export, is_export
     from pipeline.export.verify import verify_export
     from pipeline.storage import Storage
 
+    by_workers = args.workers is not None or args.runner != "local" or bool(args.beam_options)
     if is_export(Storage(args.crate)):
+        if by_workers:
+            raise BadInput(f"{args.crate} is an export, which one process verifies: leave out --workers and --runner")
         said = verify_export(Export.open(args.crate))
         print("\n".join(said.lines()))
         print("verified: nothing lost" if said.holds else "NOT verified")
         return 0 if said.holds else 1
     crate = Crate.open(args.crate)
-    if args.workers is None and args.runner == "local" and not args.beam_options:
-        proof = verify_crate(crate)
-    else:
-        proof = _by_workers(crate, args)
+    proof = _by_workers(crate, args) if by_workers else verify_crate(crate)
     print("\n".join([*proof.lines(), *stale_tables(crate)]))
     for name, count in sorted(proof.reasons.items()):
         level, _, reason = name.partition(":")

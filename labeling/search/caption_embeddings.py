@@ -5,9 +5,10 @@ N captions, D dimensions.
 
 from __future__ import annotations
 
+import io
 import posixpath
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,21 +45,31 @@ def seal_embeddings(storage: Storage, name: str, file: HashingFile) -> None:
 
 
 def load_embeddings(storage: Storage, name: str, embedder: EmbedderCard) -> NDArray[np.float32]:
-    """The (N, D) matrix; where the storage is local it is mapped, privately, since torch wants writable memory.
+    """The (N, D) matrix, mapped, privately, since torch wants writable memory; from an object store a copy on disk is.
 
     Raises IndexMismatch for another dimension.
     """
     if storage.is_local:
         matrix_ND = np.load(storage.path(name), mmap_mode="c", allow_pickle=False)
     else:
-        with storage.open(name) as file:
-            matrix_ND = np.load(file, allow_pickle=False)
+        with storage.open_whole(name) as file:
+            matrix_ND = _mapped(file)
     if matrix_ND.ndim != 2 or matrix_ND.shape[1] != embedder.dimension:
         raise IndexMismatch(
             f"{posixpath.join(storage.url, name)} holds vectors of shape {matrix_ND.shape}, {embedder.name} makes "
             f"{embedder.dimension}-d ones; delete the file and run again"
         )
     return matrix_ND
+
+
+def _mapped(file: IO[bytes]) -> NDArray[np.float32]:
+    """The matrix in a file that was opened whole; a small one is in memory already."""
+    if not isinstance(file, io.BufferedRandom):
+        matrix_ND: NDArray[np.float32] = np.load(file, allow_pickle=False)
+        return matrix_ND
+    np.lib.format.read_magic(file)
+    shape, _, kind = np.lib.format.read_array_header_1_0(file)
+    return np.memmap(file, dtype=kind, mode="c", offset=file.tell(), shape=shape)
 
 
 def write_array(storage: Storage, name: str, made: Callable[[], NDArray[Any]]) -> None:
