@@ -41,7 +41,7 @@ def killed(victim: str, options: Callable[[], Sequence[str]] = tuple) -> Callabl
         process = arena.begin(out, *options())
         if victim in ("decoder", "job server"):  # it does not live all the time
             _find(process, victim, wait_s=LIMIT_S)
-            time.sleep(arena.dice.uniform(0, 0.5 if victim == "decoder" else arena.calm_s))
+            time.sleep(arena.dice.uniform(0, 0.5 if victim == "decoder" else 0.3 * arena.calm_s))
         else:
             arena.moment()
         chosen = _find(process, victim)
