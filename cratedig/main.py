@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 from cratedig.options import bind_beam_options
@@ -44,6 +45,9 @@ _COMMANDS = (
 )
 """Modules of this package; each has `add_parser`. None of them imports anything heavy when it is imported."""
 
+_OF_GOOGLE = r"(grpcio <|Package google|You are using a non-supported Python version)"
+"""How warnings begin that Google's packages, loaded by Beam where they are, print of an older Python or grpcio."""
+
 _EXAMPLE = """\
 examples:
   cratedig demo                                   a dataset from the music that comes with cratedig, in demo/crate
@@ -74,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     128 + the signal's number where Ctrl-C or SIGTERM ended it, or where whoever read our output has left.
     """
+    warnings.filterwarnings("ignore", _OF_GOOGLE, FutureWarning)
     try:
         with sigterm_interrupts():
             args = build_parser().parse_args(bind_beam_options(sys.argv[1:] if argv is None else argv))

@@ -213,7 +213,7 @@ def install_lowest(binaries: Path) -> None:
     """The lowest versions that pyproject.toml promises; the tests' own tools as new as they can be beside those."""
     run([binaries / "python", *PIP, "uv"])
     uv = [binaries / "uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", binaries / "python"]
-    run([*uv, "--resolution", "lowest-direct", "-e", f"{ROOT}[train]"])
+    run([*uv, "--resolution", "lowest-direct", "-e", f"{ROOT}[train,serve]"])
     frozen = binaries.parent / "lowest.txt"
     frozen.write_text(
         subprocess.check_output([binaries / "python", "-m", "pip", "freeze", "--exclude-editable"], text=True)

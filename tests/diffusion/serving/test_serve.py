@@ -165,15 +165,24 @@ def test_a_folder_without_a_cascade_is_one_line(tmp_path):
     assert out.count("\n") == 1
 
 
+def fill(browser, fields):
+    """Until what was typed stays: while the page is still built, Gradio puts its own values back."""
+    for _ in range(20):
+        for selector, text in fields.items():
+            browser.type(selector, text)
+        time.sleep(0.5)
+        if [browser.run(f"return document.querySelector('{s}').value") for s in fields] == list(fields.values()):
+            return
+    raise AssertionError(f"the page does not keep {fields}")
+
+
 @pytest.mark.skipif(bool(browser_missing()), reason=browser_missing() or "-")
 def test_the_page_in_a_browser(server, tmp_path):
     with Browser() as browser:
         browser.screen(1200, 1000)
         browser.open(server.url)
-        browser.until("document.querySelector('#prompt textarea')")
-        browser.type("#prompt textarea", "slow solo piano")
-        browser.type("#seconds input", "0.64")
-        browser.type("#steps input", "2")
+        browser.until("document.querySelector('#prompt textarea') && document.querySelector('#steps input')")
+        fill(browser, {"#prompt textarea": "slow solo piano", "#seconds input": "0.64", "#steps input": "2"})
         browser.click("#generate")
         # Gradio draws the wave itself, from what its download button offers.
         sounds = "[...document.querySelectorAll('[id^=clip-] a[download]')].map(a => a.href).join(' ')"
