@@ -261,7 +261,7 @@ def make_vocabulary(captions: int, path: str) -> None:
 def vocabulary_memory(what: str, path: str) -> None:
     def private_mib() -> float:
         lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-        return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) / 1024
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:")) / 1024  # not what is mapped
 
     before = private_mib()
     if what == "ids":
