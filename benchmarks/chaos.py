@@ -39,7 +39,7 @@ def killed(victim: str, options: Callable[[], Sequence[str]] = tuple) -> Callabl
     def fault(arena: Arena) -> str:
         out = arena.fresh()
         process = arena.begin(out, *options())
-        if victim in ("decoder", "job server"):  # it does not live all the time
+        if victim != "command":  # it does not live all the time
             _find(process, victim, wait_s=LIMIT_S)
             time.sleep(arena.dice.uniform(0, 0.5 if victim == "decoder" else 0.3 * arena.calm_s))
         else:
