@@ -251,10 +251,13 @@ def whole_object(fs: Any, path: str) -> IO[bytes]:
     blocks = _blocks(fs, path)
     if len(first := next(blocks)) < _BLOCK:
         return io.BytesIO(first)
-    with write_errors(tempfile.gettempdir()), contextlib.ExitStack() as failed:
-        whole = failed.enter_context(tempfile.TemporaryFile(prefix="cratedig-"))
+    with contextlib.ExitStack() as failed:
+        with write_errors(tempfile.gettempdir()):
+            whole = failed.enter_context(tempfile.TemporaryFile(prefix="cratedig-"))
         for block in itertools.chain([first], blocks):
-            whole.write(block)
+            with write_errors(tempfile.gettempdir()):
+                whole.write(block)
+                whole.flush()
         whole.seek(0)
         failed.pop_all()
     return whole

@@ -256,3 +256,41 @@ def test_a_whole_object_is_fetched_once_and_a_block_of_it_is_in_memory(
     assert storage.sha256("object") == hashlib.sha256(data).hexdigest()
     with pytest.raises(FileNotFoundError):
         storage.open_whole("none")
+
+
+def test_what_a_store_says_in_the_middle_of_an_object_is_not_said_of_the_temporary_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.remote._BLOCK", 1000)
+    storage = Storage("memory://breaks")
+    storage.write_bytes("object", b"x" * 2500)
+    cat_file = storage.fs.cat_file
+
+    def breaks(path: str, start: int = 0, end: int | None = None) -> bytes:
+        if start:
+            raise OSError(5, "503 Slow Down")
+        return bytes(cat_file(path, start=start, end=end))
+
+    monkeypatch.setattr(storage.fs, "cat_file", breaks, raising=False)
+    with pytest.raises(OSError, match="503 Slow Down"):
+        storage.open_whole("object")
+
+
+def test_a_full_temporary_folder_is_named(tmp_path: Path) -> None:
+    script = """
+import sys, tempfile
+import pipeline.remote
+from pipeline.errors import RunFailed
+from pipeline.storage import Storage
+pipeline.remote._BLOCK = 50_000
+tempfile.tempdir = sys.argv[1]
+storage = Storage("memory://full")
+with storage.fs.open(storage.path("object"), "wb") as file:
+    file.write(b"x" * 200_000)
+try:
+    storage.open_whole("object")
+except RunFailed as error:
+    print(error)
+"""
+    (said,) = in_small_file_system(tmp_path, "size=100k", script).splitlines()
+    assert said.startswith(f"no space left for {tmp_path}; what is finished is safe")
