@@ -17,7 +17,8 @@ from pipeline.ids import caption_id
 from pipeline.source.listing import list_input
 from pipeline.storage import Storage
 from tests.audio_files import FORMATS, chord, write_audio
-from vocab.store import Kind, VocabularyCard, write_vocabulary
+from vocab.grammar.lexicon import stated_facts
+from vocab.store import Kind, Vocabulary, VocabularyCard, write_vocabulary
 
 CONFIG = ClipsConfig(clip_s=2.0, clips_per_track=3)
 
@@ -61,6 +62,18 @@ def write_captions(path: Path, kind: Kind, captions: int = 40, *, evaluation_der
     )
     write_vocabulary(path, table, card)
     return path
+
+
+def state_facts(vocabularies: Path, out: Path, most: int | None = None) -> Path:
+    """The same captions in another folder, each with a list of the facts that it states, or of the first few."""
+    for kind in ("long", "short"):
+        known = Vocabulary.load(vocabularies / f"{kind}.parquet")
+        facts = [sorted(stated_facts(text))[:most] for text in known.texts.to_pylist()]
+        table = known.table.set_column(
+            known.table.column_names.index("facts"), "facts", pa.array(facts, pa.list_(pa.string()))
+        )
+        write_vocabulary(out / f"{kind}.parquet", table, known.card)
+    return out
 
 
 def plan_crate(music: Path, root: Path, clap: Path, config: ClipsConfig = CONFIG) -> Crate:

@@ -16,9 +16,9 @@ def add_parser(subparsers: Any) -> None:
         "merge",
         help="join finished crates of one configuration, without decoding",
         about="Copy the shards of several crates, made with the same settings and embedder, into a new crate. "
-        "Candidates come along; labels are drawn anew with `cratedig label`, since counts are over the whole crate. A "
-        "track that stands in two of them with the same file is kept once; another file under the same key gets its "
-        "crate's name before its key.",
+        "Candidates come along; labels are drawn anew with `cratedig label`, since counts, and the mean that is taken "
+        "off for the bundled model, are over the whole crate. A track that stands in two of them with the same file "
+        "is kept once; another file under the same key gets its crate's name before its key.",
         example="  cratedig merge crates/a crates/b --out crates/both && cratedig label crates/both",
         run=_run,
     )

@@ -1,4 +1,4 @@
-"""Finished crates of one configuration joined into a new one, pour by pour: nothing is decoded or searched again.
+"""Finished crates of one configuration joined into a new one, pour by pour: nothing is decoded again.
 
 A track that stands in two of them is kept once, if its file's bytes are the same; another file under the same key gets
 a key of its own, with its crate's name in front.
@@ -28,8 +28,9 @@ def merge_crates(crates: Sequence[Crate], out: Storage) -> tuple[Crate, Counter[
     """A crate at `out` with the pours of all, in their order; labels are to be drawn there by the joint counts. And how
     many tracks were `dropped`, since an earlier crate has them, and `renamed`.
 
-    Candidates and caption matrices come along, so that labelling searches only what no crate had searched. A merge that
-    was interrupted is begun again. Raises CrateMismatch for crates that do not fit together.
+    Candidates and caption matrices come along, so that labelling searches only what no crate had searched, and all
+    where the mean that was taken off the clips has changed. A merge that was interrupted is begun again. Raises
+    CrateMismatch for crates that do not fit together.
     """
     first = crates[0]
     for crate in crates:

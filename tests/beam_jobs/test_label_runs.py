@@ -7,7 +7,6 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,7 +16,7 @@ from pipeline.crate.growth import pour
 from pipeline.crate.verify import verify_crate
 from pipeline.errors import BadInput, VocabularyProblem
 from pipeline.storage import Storage
-from tests.crates import CONFIG, label, write_captions
+from tests.crates import CONFIG, label, state_facts, write_captions
 
 pytestmark = pytest.mark.slow
 
@@ -90,17 +89,11 @@ def test_a_model_that_brings_numbers_has_its_own_mean_taken_off_and_only_what_it
     import json
 
     from labeling.embedders.by_name import load_embedder
-    from vocab.grammar.lexicon import stated_facts
-    from vocab.store import Vocabulary, write_vocabulary
+    from vocab.store import Vocabulary
 
     shutil.copytree(finished_crate, tmp_path / "crate")
     crate = Crate.open(tmp_path / "crate")
-    for kind in ("long", "short"):  # the same captions, with what they state
-        known = Vocabulary.load(vocabularies / f"{kind}.parquet")
-        facts = pa.array([list(stated_facts(text)) for text in known.texts.to_pylist()], pa.list_(pa.string()))
-        place = known.table.column_names.index("facts")
-        write_vocabulary(tmp_path / f"{kind}.parquet", known.table.set_column(place, "facts", facts), known.card)
-    vocabularies = tmp_path
+    vocabularies = state_facts(vocabularies, tmp_path)
     clap = tmp_path / "clap"
     shutil.copytree(crate.embedder_source, clap)
     offset = np.random.default_rng(5).normal(0, 0.1, crate.embedder.dimension)
@@ -137,20 +130,15 @@ def test_captions_are_found_by_their_facts_and_drawn_by_their_meaning(
 
     from labeling.embedders.by_name import load_embedder
     from vocab.grammar.lexicon import stated_facts
-    from vocab.store import Vocabulary, write_vocabulary
+    from vocab.store import Vocabulary
 
     shutil.copytree(finished_crate, tmp_path / "crate")
     crate = Crate.open(tmp_path / "crate")
     clap = tmp_path / "clap"
     shutil.copytree(crate.embedder_source, clap)
     rng = np.random.default_rng(6)
-    texts = {}
-    for kind in ("long", "short"):  # the same captions, with what they state: a few meanings
-        known = Vocabulary.load(vocabularies / f"{kind}.parquet")
-        texts[kind] = known.texts.to_pylist()
-        facts = pa.array([sorted(stated_facts(text))[:1] for text in texts[kind]], pa.list_(pa.string()))
-        place = known.table.column_names.index("facts")
-        write_vocabulary(tmp_path / f"{kind}.parquet", known.table.set_column(place, "facts", facts), known.card)
+    state_facts(vocabularies, tmp_path, most=1)  # a few meanings
+    texts = {kind: Vocabulary.load(tmp_path / f"{kind}.parquet").texts.to_pylist() for kind in ("long", "short")}
     first = [sorted(stated_facts(text))[:1] for text in texts["long"]]
     vectors = {fact: rng.normal(0, 0.2, crate.embedder.dimension) for fact in sorted({f for one in first for f in one})}
     offset = rng.normal(0, 0.1, crate.embedder.dimension)
