@@ -9,8 +9,9 @@ Gain is (AUC - .5) x facts a caption. Intervals (90 %) come from drawing whole t
 another clip's captions. Voices are left out of captions' facts: music without singing cannot judge them. A statement is
 right where the clip's rank is .6 or more, wrong below .4; whether the score tells the two apart is an AUC too, and the
 chance that scoring.json makes of a score is held against the share of statements with a rank above one half; `--holds`
-fits its three numbers anew. `--facts` writes the AUC of each fact that reaches .6, but of tempo, which is held against
-beats a minute: what `python -m labeling.recipe calibrate --hears` takes. `--clips FILE` keeps what was measured of the
+fits its three numbers anew. `--facts` writes the AUC of each fact that reaches .6, but of voices and of tempo, which is
+held against beats a minute: what `python -m labeling.recipe calibrate --hears` takes, after the same step without it.
+`--clips FILE` keeps what was measured of the
 clips, which takes nearly all of the time, and reads it where it lies.
 
 B clips, K captions each, N captions, F facts.
@@ -44,6 +45,7 @@ from vocab.store import Vocabulary, open_vocabulary
 __all__ = ["main"]
 
 _K = 10
+_VOICES = {*(fact for fact in WORDS if fact.startswith("voice:")), "instrument:singer", "family:voice"}
 _HEARD_AUC = 0.6
 _RIGHT, _WRONG = 0.6, 0.4
 """Ranks from and below which a statement counts as right and as wrong."""
@@ -85,7 +87,7 @@ def main() -> int:
     if judged:
         holds = _fitted(np.concatenate(list(judged.values()))) if args.holds else scoring.holds if scoring else None
         _print_scores(judged, holds)
-    heard = _print_facts(embedder, clips, score_BF, tempi[:, 1])
+    heard = _print_facts(embedder, scoring, clips, score_BF, tempi[:, 1])
     _print_tempo(embedder, clips, tempi)
     if args.facts:
         args.facts.write_text(json.dumps(heard, indent=1) + "\n", encoding="utf-8")
@@ -228,22 +230,41 @@ def _fitted(said: NDArray[np.float64]) -> list[float]:
 
 
 def _print_facts(
-    embedder: Embedder, clips_BD: NDArray[np.float32], score_BF: NDArray[np.float64], onsets_B: NDArray[np.float64]
-) -> dict[str, float]:
-    """AUC of each fact's own score: the tagger's top fifth of clips (of density: by onsets) against its lower half."""
+    embedder: Embedder,
+    scoring: Scoring | None,
+    clips_BD: NDArray[np.float32],
+    score_BF: NDArray[np.float64],
+    onsets_B: NDArray[np.float64],
+) -> dict[str, dict[str, float]]:
+    """AUC of each fact's own score, the tagger's top fifth of clips (of density: by onsets) against its lower half: by
+    its words, and with the vector that the model brings of it, each over its spread. Returned are the facts that are
+    heard, under `probes` those that are heard no worse with the vector."""
     judges = dict(zip(TAGGED_FACTS, score_BF.T, strict=True))
     judges |= {"density:busy": onsets_B, "density:sparse": -onsets_B}
-    found = {}
+    words, both = {}, {}
     for fact, judge_B in judges.items():
-        mine_B = clips_BD @ fact_direction(embedder, fact)
-        high, low = mine_B[judge_B >= np.quantile(judge_B, 0.8)], mine_B[judge_B < np.quantile(judge_B, 0.5)]
-        found[fact] = float((high[:, None] > low[None]).mean())
-    print("\n| fact | AUC |\n|---|---|")
-    for fact, auc in sorted(found.items(), key=lambda pair: -pair[1]):
-        print(f"| {fact} | {auc:.2f} |")
-    heard = {f: round(auc, 3) for f, auc in found.items() if auc >= _HEARD_AUC and not f.startswith("tempo:")}
-    leads = {f"lead:{f.removeprefix('instrument:')}": auc for f, auc in heard.items() if f.startswith("instrument:")}
-    return heard | {lead: auc for lead, auc in leads.items() if lead in WORDS}
+        high_B, low_B = judge_B >= np.quantile(judge_B, 0.8), judge_B < np.quantile(judge_B, 0.5)
+        mine_B = _over_spread(clips_BD @ fact_direction(embedder, fact))
+        words[fact] = _above(mine_B[high_B], mine_B[low_B])
+        if scoring and fact in scoring.facts:
+            mine_B = mine_B + _over_spread(clips_BD @ scoring.facts[fact])
+            both[fact] = _above(mine_B[high_B], mine_B[low_B])
+    print("\n| fact | AUC by its words | and the model's vector |\n|---|---|---|")
+    for fact, auc in sorted(words.items(), key=lambda pair: -pair[1]):
+        print(f"| {fact} | {auc:.2f} | {f'{both[fact]:.2f}' if fact in both else ''} |")
+    heard: dict[str, dict[str, float]] = {"words": {}, "probes": {}}
+    for fact, auc in words.items():
+        best = max(auc, both.get(fact, 0.0))
+        if best >= _HEARD_AUC and not fact.startswith("tempo:") and fact not in _VOICES:
+            instrument = fact.removeprefix("instrument:")
+            names = [fact, f"lead:{instrument}"] if f"lead:{instrument}" in WORDS and instrument != fact else [fact]
+            heard["probes" if best == both.get(fact) else "words"] |= dict.fromkeys(names, round(best, 3))
+    return heard
+
+
+def _over_spread(score_B: NDArray[np.float32]) -> NDArray[np.float32]:
+    over_B: NDArray[np.float32] = score_B / score_B.std()
+    return over_B
 
 
 def _print_tempo(embedder: Embedder, clips_BD: NDArray[np.float32], tempi_B2: NDArray[np.float64]) -> None:

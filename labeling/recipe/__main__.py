@@ -50,8 +50,13 @@ def _parser() -> argparse.ArgumentParser:
         help="measure what is taken off clips before captions are chosen: the mean over recorded music",
     )
     calibrate.add_argument("model", type=Path)
-    calibrate.add_argument("music", type=Path, nargs="+", help="folders of tracks that no judgement of the model uses")
-    calibrate.add_argument("--hears", type=Path, required=True, help="JSON, fact: AUC, as benchmarks.real_music writes")
+    calibrate.add_argument("music", type=Path, nargs="+", help="folders of tracks that are in no figure of the card")
+    calibrate.add_argument(
+        "--hears", type=Path, help="the JSON that benchmarks.real_music --facts writes; without it every fact is kept"
+    )
+    calibrate.add_argument(
+        "--composed", type=Path, help="rendered windows: probes trained on them hear facts, not their words alone"
+    )
 
     publish = steps.add_parser("publish", help="write the shipped folder with its card")
     publish.add_argument("trained", type=Path)
@@ -84,8 +89,8 @@ def _evaluate(args: argparse.Namespace) -> None:
 def _calibrate(args: argparse.Namespace) -> None:
     from labeling.recipe.judging.calibrate import calibrate
 
-    hears = json.loads(args.hears.read_text(encoding="utf-8"))
-    print(f"{args.model}/scoring.json: {calibrate(args.model, args.music, hears)} clips")
+    hears = json.loads(args.hears.read_text(encoding="utf-8")) if args.hears else None
+    print(f"{args.model}/scoring.json: {calibrate(args.model, args.music, hears, args.composed)} clips")
 
 
 def _publish(args: argparse.Namespace) -> None:

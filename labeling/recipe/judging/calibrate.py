@@ -2,7 +2,7 @@
 and what each fact adds to a caption that states it.
 
 B clips, D dimensions. Recordings lie in a narrow cone of the model's space, so that a caption's own offset would decide
-more than the clip does; their mean is measured once, on music that no judgement of the model uses, and shipped.
+more than the clip does; their mean is measured once, on music that is in none of the card's figures, and shipped.
 """
 
 from __future__ import annotations
@@ -18,24 +18,52 @@ from numpy.typing import NDArray
 from labeling.embedders.by_name import load_embedder
 from labeling.embedders.embedder import Embedder, mean_direction
 from labeling.recipe.judging.recorded import recorded_clips
+from pipeline.errors import BadInput
 from vocab.grammar.lexicon import WORDS
 
 __all__ = ["calibrate", "fact_direction", "fact_vector", "write_scoring"]
 
-_FACT_SPREAD = 0.04
-"""Of a surely heard fact's part of a score over recordings; a caption's own cosine with them spreads by .08. Twice as
-much gains .04 more on recordings, and loses .03 of what is true on composed pieces."""
+_FACT_SPREAD = 0.08
+"""Of a surely heard fact's part of a score over recordings: a caption's own cosine with them spreads as much. Half of it
+loses .03 of the gain on recordings, and is right a little more often on composed pieces."""
 _TEMPLATES = ("{}", "{} music", "a piece with {}", "this is {}", "{} sound")
 
 
-def calibrate(model: Path, folders: Sequence[Path], hears: Mapping[str, float]) -> int:
-    """Embeds two clips of each track and writes the file; returns how many clips."""
+def calibrate(
+    model: Path,
+    folders: Sequence[Path],
+    hears: Mapping[str, Mapping[str, float]] | None = None,
+    composed: Path | None = None,
+) -> int:
+    """Embeds two clips of each track and writes the file; returns how many clips.
+
+    hears: facts and their AUC, under `probes` and `words` by what hears them best; where it is None, every fact of the
+    lexicon, as if each was surely heard: the file by which that is then measured. composed: shards of composed windows,
+    to train probes on; without it all facts go by their words.
+    """
     embedder = load_embedder(str(model), device="cpu")
     rate = embedder.card.sample_rate_hz
-    found = [embedder.embed_clips([clip])[0] for folder in folders for _, clip in recorded_clips(folder, rate)]
-    directions = {fact: fact_direction(embedder, fact) for fact in hears}
-    write_scoring(model, embedder.card.weights_hash, np.stack(found), hears, directions)
-    return len(found)
+    clips = [embedder.embed_clips([clip])[0] for folder in folders for _, clip in recorded_clips(folder, rate)]
+    hears = {"probes": dict.fromkeys(WORDS, 1.0)} if hears is None else hears
+    heard = {fact: auc for facts in hears.values() for fact, auc in facts.items()}
+    directions = {fact: fact_direction(embedder, fact) for fact in heard}
+    if composed is not None:
+        directions |= _probed(embedder, composed, list(hears["probes"]), np.stack(clips))
+    write_scoring(model, embedder.card.weights_hash, np.stack(clips), heard, directions)
+    return len(clips)
+
+
+def _probed(
+    embedder: Embedder, composed: Path, facts: list[str], clips_BD: NDArray[np.float32]
+) -> dict[str, NDArray[np.float32]]:
+    from labeling.embedders.clap import ClapEmbedder
+    from labeling.recipe.judging.probes import embed_windows, probes, verdicts
+
+    if not isinstance(embedder, ClapEmbedder):
+        raise BadInput("probes are trained on the log-mels of a ClapModel; leave --composed out for another embedder")
+    windows_WD, known = embed_windows(embedder, composed)
+    found = probes(windows_WD, verdicts(facts, known), clips_BD)
+    return {fact: probe_D for fact, probe_D in zip(facts, found, strict=True) if probe_D is not None}
 
 
 def fact_direction(embedder: Embedder, fact: str) -> NDArray[np.float32]:
@@ -60,8 +88,8 @@ def write_scoring(
 ) -> None:
     """The file beside the weights; it is no part of their hash, since it moves no embedding.
 
-    directions: of the facts in `hears`. `min_music`, `min_similarity` and `holds` (see `Scoring`) are added by hand:
-    `python -m benchmarks.music_score` and `benchmarks.real_music` measure them.
+    directions: of the facts in `hears`, of any length. `min_music`, `min_similarity` and `holds` (see `Scoring`) are
+    added by hand: `python -m benchmarks.music_score` and `benchmarks.real_music` measure them.
     """
     facts = sorted(hears.items())
     said = {
