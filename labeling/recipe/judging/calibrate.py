@@ -24,8 +24,8 @@ from vocab.grammar.lexicon import WORDS
 __all__ = ["calibrate", "fact_direction", "fact_vector", "write_scoring"]
 
 _FACT_SPREAD = 0.08
-"""Of a surely heard fact's part of a score over recordings: a caption's own cosine with them spreads as much. Half of it
-loses .03 of the gain on recordings, and is right a little more often on composed pieces."""
+"""Of a surely heard fact's part of a score over recordings: a caption's own cosine with them spreads as much. Half
+of it loses .03 of the gain on recordings, and is right a little more often on composed pieces."""
 _TEMPLATES = ("{}", "{} music", "a piece with {}", "this is {}", "{} sound")
 
 
