@@ -14,7 +14,7 @@ from diffusion.data.text_source import TextSource
 from diffusion.evaluation.prompt_sets import Prompt
 from diffusion.generation.cascade import CASCADES, Cascade, CascadeName, check_fit
 from diffusion.generation.stage_model import StageModel
-from diffusion.model.checkpoint import latest_checkpoint
+from diffusion.model.checkpoint import read_checkpoint
 from diffusion.model.config import SamplingConfig, StageName
 from pipeline.audio.flac import encode_flac
 from pipeline.crate.shards import write_marker
@@ -30,12 +30,10 @@ JUDGED: dict[CascadeName, tuple[StageName, StageName]] = {name: stages[:2] for n
 
 
 def checkpoint_of(run: Path, stage: StageName) -> Path:
-    """The latest checkpoint of a stage. Raises BadInput for a run without one."""
-    folder = run / stage
-    latest = latest_checkpoint(folder / "checkpoints") if (folder / "checkpoints").is_dir() else None
-    if latest is None:
+    """The latest checkpoint of a stage of a run, or the stage of an export. Raises BadInput where there is none."""
+    if not (run / stage).is_dir():
         raise BadInput(f"{run} has no checkpoint of {stage}; train it: cratedig train {stage} --out {run}")
-    return latest
+    return read_checkpoint(run / stage).folder
 
 
 def load_judged(

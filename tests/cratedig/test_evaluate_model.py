@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cratedig.evaluating.points import points_of, recommend
 from cratedig.main import main
 from diffusion.training.train_job import CrateUse, train_stage
+from pipeline.errors import BadInput
 from tests.diffusion.crates import make_crate
 from tests.diffusion.small import small_run
 from tests.tiny_clap import make_tiny_clap
@@ -56,6 +58,7 @@ def test_a_model_is_judged_and_the_same_command_generates_nothing_again(
 ) -> None:
     found = evaluate("model", run, prompts, clap, tmp_path, "--reference", str(finished_crate))
     matched, distance = found["scored"]["matched"][0], found["scored"]["distances"][0]
+    assert set(found["scored"]["sound"]) == {"flatness_db", "onsets_per_s", "partials", "pulse"}
     assert matched["clips"] + sum(found["scored"]["left_out"].values()) == 10
     assert matched["similarity"]["low"] <= matched["similarity"]["mean"] <= matched["similarity"]["high"]
     assert abs(matched["rank"]["mean"] - 0.5) < 0.35, "three steps of training teach no words"
@@ -146,3 +149,19 @@ def test_the_recommended_point_is_the_cheapest_that_is_as_good_as_the_best() -> 
 def test_guidance_of_a_stage_without_text_is_no_point() -> None:
     points = points_of(["a", "b"], {"guidance": [1.0], "steps": [5]}, {"a": True, "b": False})
     assert [p.name for p in points] == ["as trained", "a guidance 1.0", "a steps 5", "b steps 5"]
+
+
+def test_an_export_is_judged_as_the_run_that_it_is_of(tmp_path: Path, run: Path) -> None:
+    from diffusion.evaluation.prompted import checkpoint_of, load_judged
+    from diffusion.generation.export import export_models
+
+    export_models(run, tmp_path / "export")
+    stages = ("waveform-generator", "waveform-cascader")
+    ours, theirs = (
+        load_judged("waveform", {stage: checkpoint_of(folder, stage) for stage in stages})
+        for folder in (run, tmp_path / "export")
+    )
+    for a, b in zip(ours.stages, theirs.stages, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a.model.parameters(), b.model.parameters(), strict=True))
+    with pytest.raises(BadInput, match="has no checkpoint of super-resolution"):
+        checkpoint_of(run, "super-resolution")
