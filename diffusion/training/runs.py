@@ -146,7 +146,7 @@ def _tiny_stage(stage: StageName) -> StageConfig:
         unet["text_width"] = 128  # the bundled text tower's
     own: dict[str, object] = {"steps": 100, "guidance": 3.0}
     if stage == "spectrogram-generator":  # noise put back at each step mends what a small network got wrong before
-        own = {"schedule": "uniform", "steps": 60, "gamma": 0.3, "guidance": 3.0, "clip": "static"}
+        own = {"schedule": "uniform", "steps": 40, "gamma": 0.3, "guidance": 2.0, "clip": "static"}
     if not stage.endswith("generator"):
         own = {"steps": 20 if stage == "waveform-cascader" else 50, "gamma": 0.0, "guidance": 1.0}
     if full.uses_mel:  # trained for minutes it knows less of phases than a formula
