@@ -20,7 +20,7 @@ from beam_jobs.engines.reach import check_place, check_runner, ignored_options
 from beam_jobs.engines.runners import LOCAL, Runner, find_runner, job_name, split_options
 from beam_jobs.engines.submitter import Build
 from beam_jobs.job import ShardJob
-from pipeline.crate.ledger import fold
+from pipeline.crate.ledger import fold, ledger_holds
 from pipeline.errors import BadInput, CratedigError
 from pipeline.progress import forget_beats, progress_folder
 
@@ -186,7 +186,8 @@ def _run_on_beam(jobs: Sequence[ShardJob], engine: Engine, stage: Stage, name: s
 
 
 def _clear(job: ShardJob) -> None:
-    """Remove what workers that are gone have left behind; of a part, only its own signs: others are at work."""
+    """Remove what workers that are gone have left behind, and mend a ledger that was damaged, where it is a copy; of a
+    part, only its own signs: others are at work."""
     storage = job.storage()
     if isinstance(job, PartOfJob):
         forget_beats(storage, job.folder)
@@ -201,6 +202,8 @@ def _clear(job: ShardJob) -> None:
         if not storage.is_object_store:
             for folder in {job.at(shard)[0] for shard in range(job.shard_count)}:
                 storage.sweep(folder)
+                if not ledger_holds(storage, folder):
+                    fold(storage, folder)
     storage.remove_empty(posixpath.dirname(progress_folder(job.folder)))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from beam_jobs.engine import Engine, run_job
+from pipeline.crate.ledger import LEDGER, ledger_holds
 from pipeline.errors import BadInput, RunFailed
 from tests.beam_jobs.counting_job import CountingJob
 
@@ -37,6 +38,18 @@ def test_two_workers_make_the_same_bytes_and_a_rerun_does_nothing(tmp_path: Path
     assert tree_hash(tmp_path) == undisturbed
     assert run_job(job, Engine(workers=2)) == 0
     assert not (tmp_path / ".progress" / "numbers").exists()
+
+
+@pytest.mark.parametrize("kept", [0, 40, -3])
+def test_a_damaged_ledger_is_mended_where_nothing_is_left_to_do(kept: int, tmp_path: Path) -> None:
+    job = CountingJob(root=str(tmp_path))
+    run_job(job, Engine(workers=1))
+    ledger = tmp_path / "numbers" / LEDGER
+    whole = ledger.read_bytes()
+    ledger.write_bytes(whole[:kept])
+    assert not ledger_holds(job.storage(), "numbers")
+    assert run_job(job, Engine(workers=1)) == 0
+    assert ledger.read_bytes() == whole
 
 
 def test_a_killed_worker_costs_its_shard_only(tmp_path: Path, undisturbed: str) -> None:
