@@ -145,7 +145,8 @@ def label_crate(
         base_hash=crate.base_hash,
         min_similarity=min_similarity,
         given_name=name,
-        holds=scoring.holds if scoring and scoring.facts and debias == "model" else None,
+        holds=scoring.holds if scoring and debias == "model" else None,
+        facts=tuple(scoring.facts) if scoring and debias == "model" else (),
     )
     if "labels" in steps:
         _require_counts(crate, jobs.values())

@@ -7,12 +7,12 @@ Two clips of 30 s of each track. For each fact that a caption states and that th
 among all clips by those tags: the mean rank is an AUC, .5 is chance, and saying what is always true earns nothing.
 Gain is (AUC - .5) x facts a caption. Intervals (90 %) come from drawing whole tracks anew; `shuffled` gives each clip
 another clip's captions. Voices are left out of captions' facts: music without singing cannot judge them. A statement is
-right where the clip's rank is .6 or more, wrong below .4; whether the score tells the two apart is an AUC too, and the
-chance that scoring.json makes of a score is held against the share of statements with a rank above one half; `--holds`
-fits its three numbers anew. `--facts` writes the AUC of each fact that reaches .6, but of voices and of tempo, which is
-held against beats a minute: what `python -m labeling.recipe calibrate --hears` takes, after the same step without it.
-`--clips FILE` keeps what was measured of the
-clips, which takes nearly all of the time, and reads it where it lies.
+right where the clip's rank is .6 or more, wrong below .4; whether the fact's score tells the two apart is an AUC too,
+and the chance that scoring.json makes of it is held against the share of statements with a rank above one half.
+`--holds` fits its two numbers anew. `--facts` writes the AUC of each fact that reaches .6, but of voices and of tempo,
+which is held against beats a minute: what `python -m labeling.recipe calibrate --hears` takes, after the same step
+without it.
+`--clips FILE` keeps what was measured of the clips, which takes nearly all of the time, and reads it where it lies.
 
 B clips, K captions each, N captions, F facts.
 """
@@ -38,7 +38,7 @@ from labeling.recipe.judging.calibrate import fact_direction
 from labeling.recipe.judging.recorded import recorded_clips
 from labeling.search.exact import Captions, ExactSearch, Found
 from labeling.search.some import SomeCaptions, SomeSearch, heard_rows
-from labeling.search.stated import StatedCaptions, stated_table
+from labeling.search.stated import StatedCaptions, instrument_of, stated_table
 from vocab.grammar.lexicon import WORDS, stated_facts
 from vocab.store import Vocabulary, open_vocabulary
 
@@ -82,8 +82,10 @@ def main() -> int:
         plain = ExactSearch(captions_ND).top(clips, _K)
         _print_captions(vocabulary, "plain cosine, all captions", plain, rank_BF, tracks)
         if scoring:
-            own = _own_way(scoring, vocabulary, captions_ND, clips)
-            judged[vocabulary.card.name] = _print_captions(vocabulary, "the model's own way", own, rank_BF, tracks)
+            own, heard_BF = _own_way(scoring, vocabulary, captions_ND, clips), _heard(scoring, clips)
+            judged[vocabulary.card.name] = _print_captions(
+                vocabulary, "the model's own way", own, rank_BF, tracks, heard_BF
+            )
     if judged:
         holds = _fitted(np.concatenate(list(judged.values()))) if args.holds else scoring.holds if scoring else None
         _print_scores(judged, holds)
@@ -143,16 +145,28 @@ def _own_way(
     return search.top(clips_BD - scoring.offset_with(clips_BD.mean(axis=0), len(clips_BD)), _K)
 
 
+def _heard(scoring: Scoring, clips_BD: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(B, judged facts): the product of each clip with the fact's vector; NaN where the model has none."""
+    less_BD = clips_BD - scoring.offset_with(clips_BD.mean(axis=0), len(clips_BD))
+    none_D = np.full(clips_BD.shape[1], np.nan, np.float32)
+    return (less_BD @ np.stack([scoring.facts.get(fact, none_D) for fact in TAGGED_FACTS]).T).astype(np.float64)
+
+
 def _judged_facts(text: str) -> list[int]:
-    said = (f"instrument:{fact[5:]}" if fact.startswith("lead:") else fact for fact in stated_facts(text))
+    said = map(instrument_of, stated_facts(text))
     return [TAGGED_FACTS.index(f) for f in said if f in TAGGED_FACTS and not f.startswith("voice:")]
 
 
 def _print_captions(
-    vocabulary: Vocabulary, name: str, found: Found, rank_BF: NDArray[np.float64], tracks: list[str]
+    vocabulary: Vocabulary,
+    name: str,
+    found: Found,
+    rank_BF: NDArray[np.float64],
+    tracks: list[str],
+    heard_BF: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Prints a row of the table; returns (statements, 4): score, facts that the caption states, rank, mean rank of the
-    caption's statements."""
+    """Prints a row of the table; returns (statements, 4): the fact's score and rank, and the means of both over the
+    caption's statements, where the scores of facts are given (NaN for one without a vector)."""
     texts, rows_BK = vocabulary.texts, found.rows_QK
     stated = {int(row): _judged_facts(texts[int(row)].as_py()) for row in np.unique(rows_BK)}
     facts = [[f for row in rows_K for f in stated[int(row)]] for rows_K in rows_BK]
@@ -182,31 +196,31 @@ def _print_captions(
         flush=True,
     )
     said = []
-    for clip, (rows_K, score_K) in enumerate(zip(rows_BK, found.scores_QK, strict=True)):
-        for row, score in zip(rows_K, score_K, strict=True):
-            if ranks := [rank_BF[clip, f] for f in stated[int(row)]]:
-                facts_stated = len(stated_facts(texts[int(row)].as_py()))
-                said += [(score, facts_stated, rank, np.mean(ranks)) for rank in ranks]
+    if heard_BF is not None:
+        for heard_F, rank_F, rows_K in zip(heard_BF, rank_BF, rows_BK, strict=True):
+            for row in rows_K:
+                both = [(heard_F[f], rank_F[f]) for f in stated[int(row)] if not np.isnan(heard_F[f])]
+                said += [(*one, *np.mean(both, axis=0)) for one in both]
     return np.array(said)
 
 
 def _print_scores(judged: Mapping[str, NDArray[np.float64]], holds: Sequence[float] | None) -> None:
-    """Whether a score tells right from wrong, and a chance what it says it is."""
+    """Whether a stated fact's score tells right from wrong, and a chance what it says it is."""
     print(
-        "\n| captions | statements right, of right and wrong | AUC of the score, right against wrong | likewise, "
-        "captions by the mean of their facts | chance that was given: share that holds, by fifths |\n"
+        "\n| captions | statements right, of right and wrong | AUC of the fact's score, right against wrong | "
+        "likewise, captions by the means of their facts | chance that was given: share that holds, by fifths |\n"
         + "|---" * 5
         + "|"
     )
     for kind, said in judged.items():
-        right, wrong = (said[of] for of in (said[:, 2] >= _RIGHT, said[:, 2] < _WRONG))
-        each = np.unique(said[:, [0, 1, 3]], axis=0)
-        good, bad = (each[of, 0] for of in (each[:, 2] >= _RIGHT, each[:, 2] < _WRONG))
+        right, wrong = (said[of] for of in (said[:, 1] >= _RIGHT, said[:, 1] < _WRONG))
+        each = np.unique(said[:, 2:], axis=0)
+        good, bad = (each[of, 0] for of in (each[:, 1] >= _RIGHT, each[:, 1] < _WRONG))
         fifths = ""
         if holds is not None:
-            chance = np.array([chance_to_hold(holds, score, int(facts)) for score, facts in said[:, :2]])
+            chance = np.array([chance_to_hold(holds, score) for score in said[:, 0]])
             parts = np.array_split(np.argsort(chance, kind="stable"), _BINS)
-            fifths = ", ".join(f"{chance[p].mean():.2f}: {(said[p, 2] >= 0.5).mean():.2f}" for p in parts)
+            fifths = ", ".join(f"{chance[p].mean():.2f}: {(said[p, 1] >= 0.5).mean():.2f}" for p in parts)
         print(
             f"| {kind} | {len(right) / (len(right) + len(wrong)):.2f} | {_above(right[:, 0], wrong[:, 0]):.3f} | "
             f"{_above(good, bad):.3f} | {fifths} |"
@@ -220,13 +234,13 @@ def _above(high: NDArray[np.floating], low: NDArray[np.floating]) -> float:
 
 
 def _fitted(said: NDArray[np.float64]) -> list[float]:
-    """Logistic regression of a rank above one half on score and facts stated, by Newton's method."""
-    x_N3, y_N = np.column_stack([np.ones(len(said)), said[:, :2]]), said[:, 2] >= 0.5
-    w_3 = np.zeros(3)
+    """Logistic regression of a rank above one half on the fact's score, by Newton's method."""
+    x_N2, y_N = np.column_stack([np.ones(len(said)), said[:, 0]]), said[:, 1] >= 0.5
+    w_2 = np.zeros(2)
     for _ in range(30):
-        p_N = 1 / (1 + np.exp(-x_N3 @ w_3))
-        w_3 = w_3 + np.linalg.solve((x_N3 * (p_N * (1 - p_N))[:, None]).T @ x_N3, x_N3.T @ (y_N - p_N))
-    return [float(x) for x in w_3]
+        p_N = 1 / (1 + np.exp(-x_N2 @ w_2))
+        w_2 = w_2 + np.linalg.solve((x_N2 * (p_N * (1 - p_N))[:, None]).T @ x_N2, x_N2.T @ (y_N - p_N))
+    return [float(x) for x in w_2]
 
 
 def _print_facts(

@@ -46,8 +46,10 @@ class LabelRun:
     min_similarity: float | None = None
     """Captions with a lower score are left out; a clip may then have fewer than its profile draws, or none."""
     given_name: str = ""
-    holds: tuple[float, float, float] | None = None
-    """What makes of a score the chance that what a caption states holds (`chance_to_hold`); it moves no draw."""
+    holds: tuple[float, float] | None = None
+    """What makes of a fact's score the chance that it holds (`chance_to_hold`); it moves no draw."""
+    facts: tuple[str, ...] = ()
+    """Those that have a vector, in the order of the vectors beside the candidates."""
 
     @property
     def hash(self) -> str:
@@ -74,7 +76,7 @@ class LabelRun:
             "method": self.method,
             "min_similarity": self.min_similarity,
             "prompt": self.profile.prompt,
-            "holds": None if self.holds is None else list(self.holds),
+            "holds": None if self.holds is None else {"numbers": list(self.holds), "facts": list(self.facts)},
             "slots": {
                 slot.name: {
                     "kind": slot.kind,

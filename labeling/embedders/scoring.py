@@ -45,7 +45,7 @@ class Scoring:
     """`music_score` below which recorded sounds were more often something else than music."""
     min_similarity: float | None = None
     """Score below which a caption says no more of a clip than of others, its offset taken off."""
-    holds: tuple[float, float, float] | None = None
+    holds: tuple[float, float] | None = None
     """For `chance_to_hold`, fitted to what an independent judge found of captions on recordings."""
 
     def offset_with(self, mean_D: NDArray[np.float32], clips: int) -> NDArray[np.float32]:
@@ -67,10 +67,10 @@ class Scoring:
         )[:8]
 
 
-def chance_to_hold(holds: Sequence[float], score: float, facts: int) -> float:
-    """Of a fact that a caption of this score states, among so many: 1 / (1 + exp(-(a + b score + c facts)))."""
-    a, b, c = holds
-    return 1 / (1 + math.exp(-(a + b * score + c * facts)))
+def chance_to_hold(holds: Sequence[float], score: float) -> float:
+    """Of a stated fact whose vector (`Scoring.facts`) has this product with the clip: 1 / (1 + exp(-(a + b score)))."""
+    a, b = holds
+    return 1 / (1 + math.exp(-(a + b * score)))
 
 
 def hears_hash(hears: Sequence[str]) -> str:
@@ -94,9 +94,7 @@ def read_scoring(name_or_path: str, weights_hash: str) -> Scoring | None:
             facts={fact: np.array(vector, np.float32) for fact, vector in sorted(said.get("facts", {}).items())},
             min_music=said.get("min_music"),
             min_similarity=said.get("min_similarity"),
-            holds=(float(said["holds"][0]), float(said["holds"][1]), float(said["holds"][2]))
-            if "holds" in said
-            else None,
+            holds=(float(said["holds"][0]), float(said["holds"][1])) if "holds" in said else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise EmbedderProblem(

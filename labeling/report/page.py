@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from labeling.embedders.scoring import chance_to_hold
 from labeling.report.charts import histogram_chart, rank_chart
 from labeling.report.pictures import encode_mp3, mel_picture, mel_position
@@ -18,6 +21,8 @@ from labeling.report.sample import Place, PlacesWatcher, SampledClip, read_sampl
 from labeling.report.slots import METHODS, SlotFigures
 from labeling.report.stats import CrateStats, StatsWatcher
 from labeling.report.totals import LISTED_REJECTS
+from labeling.search.candidates import CandidateSet, read_mean
+from labeling.search.stated import instrument_of, read_fact_vectors
 from pipeline.audio.flac import decode_flac
 from pipeline.crate.crate import Crate
 from pipeline.crate.dataset import Watcher, read_once
@@ -97,6 +102,7 @@ def _render(crate: Crate, stats: CrateStats, places: Sequence[Place]) -> Iterato
     environment.filters |= {"count": _count, "clock": _clock, "size": _size, "percent": _percent, "plain": _plain}
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     slots = [_slot_context(slot) for slot in stats.slots]
+    chances = _chances(crate, stats.run) if stats.run else {}
     return environment.get_template("page.html.j2").generate(
         name=posixpath.basename(crate.storage.url.rstrip("/")) or "crate",
         crate=crate,
@@ -104,7 +110,7 @@ def _render(crate: Crate, stats: CrateStats, places: Sequence[Place]) -> Iterato
         totals=stats.totals,
         run=stats.run,
         slots=slots,
-        clips=(_clip_context(clip, stats.run) for clip in read_sample(crate, places, stats.run)),
+        clips=(_clip_context(clip, stats.run, chances) for clip in read_sample(crate, places, stats.run)),
         clips_shown=len(places),
         labels_drawn=sum(slot["run_draw"].spread.drawn for slot in slots),
         captions_used=sum(slot["run_draw"].spread.distinct for slot in slots),
@@ -145,7 +151,30 @@ class _Media:
     """(label, per cent from the left)."""
 
 
-def _clip_context(clip: SampledClip, run: ReportRun | None) -> dict[str, Any]:
+class _Chances:
+    """That what captions of one slot state holds of a clip."""
+
+    def __init__(self, crate: Crate, run: ReportRun, chosen: CandidateSet) -> None:
+        assert run.holds is not None
+        self._holds, self._place = run.holds, {fact: at for at, fact in enumerate(run.facts)}
+        self._vectors_FD = read_fact_vectors(crate.storage, chosen.folder)
+        self._mean_D = read_mean(crate, chosen)
+
+    def of(self, text: str, clip_D: NDArray[np.float32]) -> float | None:
+        """The mean over the facts that it states; None where it states none."""
+        facts = [self._place[fact] for fact in {*map(instrument_of, stated_facts(text))} if fact in self._place]
+        less_D = clip_D if self._mean_D is None else clip_D - self._mean_D
+        scores = sorted(float(self._vectors_FD[fact] @ less_D) for fact in facts)
+        return sum(chance_to_hold(self._holds, score) for score in scores) / len(scores) if scores else None
+
+
+def _chances(crate: Crate, run: ReportRun) -> dict[str, _Chances]:
+    """By slot; empty where what facts are worth was not measured for the model."""
+    chosen = {slot.name: slot.chosen for slot in run.slots if run.holds and slot.chosen.facts}
+    return {slot: _Chances(crate, run, candidates) for slot, candidates in chosen.items()}
+
+
+def _clip_context(clip: SampledClip, run: ReportRun | None, chances: Mapping[str, _Chances]) -> dict[str, Any]:
     samples_T, rate = decode_flac(clip.flac)
     shown_T = samples_T[: round(_PLAYED_S * rate)]
     picture = mel_picture(shown_T, rate)
@@ -164,7 +193,7 @@ def _clip_context(clip: SampledClip, run: ReportRun | None) -> dict[str, Any]:
         ],
         s_marks=[(f"{i * step:g}", round(100 * i * step / seconds, 2)) for i in range(int(seconds / step + 1e-9) + 1)],
     )
-    slots = [(slot, _labels(clip.labels.get(slot.name) or [], run)) for slot in run.slots] if run else []
+    slots = [(slot, _labels(clip, slot.name, chances.get(slot.name))) for slot in run.slots] if run else []
     extra = [(pair["name"], pair["value"]) for pair in clip.row["extra"] or [] if pair["value"]]
     return {
         "row": clip.row,
@@ -176,13 +205,10 @@ def _clip_context(clip: SampledClip, run: ReportRun | None) -> dict[str, Any]:
     }
 
 
-def _labels(drawn: Sequence[Mapping[str, Any]], run: ReportRun) -> list[Mapping[str, Any]]:
+def _labels(clip: SampledClip, slot: str, chances: _Chances | None) -> list[Mapping[str, Any]]:
     """With the chance that what each says holds: None where it states no fact, or that was not measured."""
-    facts = [len(stated_facts(label["text"])) if run.holds else 0 for label in drawn]
-    return [
-        {**label, "holds": chance_to_hold(run.holds, label["score"], n) if run.holds and n else None}
-        for label, n in zip(drawn, facts, strict=True)
-    ]
+    drawn = clip.labels.get(slot) or []
+    return [{**label, "holds": chances.of(label["text"], clip.embedding_D) if chances else None} for label in drawn]
 
 
 def _count(value: float) -> str:

@@ -39,6 +39,8 @@ class ReportRun:
     """Of the run and the counts that it was drawn by."""
     holds: Sequence[float] | None
     """For `chance_to_hold`; None where that was not measured for the model."""
+    facts: Sequence[str]
+    """Those that have a vector beside the candidates, in its order."""
     slots: tuple[ReportSlot, ...]
 
     @property
@@ -83,6 +85,8 @@ def _written_at(crate: Crate, run: ReportRun) -> float:
 def _read(crate: Crate, name: str) -> ReportRun:
     described = read_run(crate, name)
     try:
+        holds = described.get("holds")
+        holds = holds if isinstance(holds, dict) else None  # three numbers once, of the caption's score
         return ReportRun(
             name=name,
             profile=described["profile"],
@@ -91,7 +95,8 @@ def _read(crate: Crate, name: str) -> ReportRun:
             prompt=described["prompt"],
             run_hash=described["run_hash"],
             drawn_by=described["drawn_by"],
-            holds=described.get("holds"),
+            holds=holds["numbers"] if holds else None,
+            facts=holds["facts"] if holds else (),
             slots=tuple(_slot(crate, slot, described["slots"][slot]) for slot in sorted(described["slots"])),
         )
     except (KeyError, TypeError, AttributeError) as error:

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from labeling.report.runs import ReportRun
 from pipeline.crate.crate import CLIPS, Crate
@@ -45,8 +47,9 @@ class SampledClip:
 
     place: Place
     row: dict[str, Any]
-    """The clip's columns but its other audio and its embedding."""
+    """The clip's columns but its audio and its embedding."""
     flac: bytes
+    embedding_D: NDArray[np.float32]
     labels: dict[str, Any]
     """The clip's row in the label run; empty without one."""
 
@@ -99,15 +102,15 @@ def read_sample(crate: Crate, places: Sequence[Place], run: ReportRun | None) ->
                         f"row {place.row} of shard {shard} is another clip in the labels than among the clips; "
                         f"find out more with: cratedig verify {crate.storage.url}"
                     )
-                flac = row.pop("audio")["bytes"]
-                yield SampledClip(place=place, row=row, flac=flac, labels=label)
+                flac, embedding_D = row.pop("audio")["bytes"], np.array(row.pop("embedding"), np.float32)
+                yield SampledClip(place=place, row=row, flac=flac, embedding_D=embedding_D, labels=label)
 
 
 def _row(file: pq.ParquetFile, row: int) -> dict[str, Any]:
     group = 0
     while row >= (rows := file.metadata.row_group(group).num_rows):
         row, group = row - rows, group + 1
-    names = [*_COLUMNS, *_SOURCE, "audio"]
+    names = [*_COLUMNS, *_SOURCE, "audio", "embedding"]
     for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=[group], columns=names, use_threads=False):
         if row < len(batch):
             found: dict[str, Any] = batch.slice(row, 1).to_pylist()[0]

@@ -19,7 +19,16 @@ from pipeline.storage import Storage
 from vocab.grammar.lexicon import stated_facts
 from vocab.store import Vocabulary
 
-__all__ = ["STATED_FILES", "StatedCaptions", "meanings", "read_meanings", "stated_table", "write_stated"]
+__all__ = [
+    "STATED_FILES",
+    "StatedCaptions",
+    "instrument_of",
+    "meanings",
+    "read_fact_vectors",
+    "read_meanings",
+    "stated_table",
+    "write_stated",
+]
 
 _STATED, _VECTORS, _MEANINGS = "stated.npy", "fact-vectors.npy", "meanings.npy"
 STATED_FILES = (_STATED, _VECTORS, _MEANINGS)
@@ -85,10 +94,15 @@ def stated_table(
     return stated_MP
 
 
+def instrument_of(fact: str) -> str:
+    """An instrument that leads is one that plays; any other fact is itself."""
+    return f"instrument:{fact[5:]}" if fact.startswith("lead:") else fact
+
+
 def _read(text: str) -> dict[str, None]:
-    """What a text states; an instrument that leads is one that plays, as the lists of captions have it."""
+    """What a text states, and the instruments that lead, as the lists of captions have it."""
     said = stated_facts(text)
-    return dict.fromkeys([*said, *(f"instrument:{fact[5:]}" for fact in said if fact.startswith("lead:"))])
+    return dict.fromkeys([*said, *map(instrument_of, said)])
 
 
 def meanings(vocabulary: Vocabulary) -> NDArray[np.int64]:
@@ -117,3 +131,8 @@ def write_stated(
 def read_meanings(storage: Storage, folder: str) -> NDArray[np.int64]:
     """(N,) what `write_stated` wrote."""
     return read_array(storage, f"{folder}/{_MEANINGS}")
+
+
+def read_fact_vectors(storage: Storage, folder: str) -> NDArray[np.float32]:
+    """(F, D) what `write_stated` wrote."""
+    return read_array(storage, f"{folder}/{_VECTORS}")

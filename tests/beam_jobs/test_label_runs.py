@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs.engine import Engine
+from labeling.report.page import write_report
 from pipeline.crate.crate import Crate
 from pipeline.crate.growth import pour
 from pipeline.crate.verify import verify_crate
@@ -143,14 +145,16 @@ def test_captions_are_found_by_their_facts_and_drawn_by_their_meaning(
     vectors = {fact: rng.normal(0, 0.2, crate.embedder.dimension) for fact in sorted({f for one in first for f in one})}
     offset = rng.normal(0, 0.1, crate.embedder.dimension)
     scoring = {"weights_hash": crate.embedder.weights_hash, "offset": offset.tolist(), "hears": list(vectors)}
-    (clap / "scoring.json").write_text(json.dumps(scoring | {"facts": {f: v.tolist() for f, v in vectors.items()}}))
+    scoring |= {"facts": {f: v.tolist() for f, v in vectors.items()}, "holds": [0.3, 2.0]}
+    (clap / "scoring.json").write_text(json.dumps(scoring))
     run = label(crate, tmp_path, lane, name="stated", captions="all", embedder=str(clap))
     clips = pq.read_table([tmp_path / "crate" / crate.clips_part(i) for i in crate.shards]).to_pylist()
     labels = pq.read_table(sorted((tmp_path / "crate" / "labels" / run).rglob("*.parquet"))).to_pylist()
     sums = load_embedder(str(clap), device="cpu").embed_text(texts["long"]).astype(np.float64)
     sums += np.stack([sum((vectors[f] for f in one), np.zeros(len(offset))) for one in first])
     embeddings = np.array([c["embedding"] for c in clips])
-    scores = (embeddings - (len(clips) * embeddings.mean(0) + 50 * offset) / (len(clips) + 50)) @ sums.T
+    less = embeddings - (len(clips) * embeddings.mean(0) + 50 * offset) / (len(clips) + 50)
+    scores = less @ sums.T
     tops = np.argsort(-scores, axis=1, kind="stable")[:, :10]
     meaning = [tuple(one) or (row,) for row, one in enumerate(first)]
     counts = Counter(meaning[i] for top in tops for i in top)
@@ -164,6 +168,18 @@ def test_captions_are_found_by_their_facts_and_drawn_by_their_meaning(
         repeated += len({meaning[i] for i in top}) < 10
     assert repeated  # else the test shows nothing
     assert verify_crate(crate).faults == []
+
+    page = Path(write_report(crate, run, clips=len(clips))).read_text()
+    chances = set()
+    for clip, row in zip(less, labels, strict=True):
+        for text in (x["text"] for x in row["llm_lf"]):
+            facts = {f.replace("lead:", "instrument:") for f in stated_facts(text)} & set(vectors)
+            each = [1 / (1 + np.exp(-(0.3 + 2 * vectors[f] @ clip))) for f in facts]
+            if facts:
+                chances.add((text, f"{np.mean(each):.2f}"))
+    shown = re.findall(r"<bdi>([^<]*)</bdi></p>\s*<p class=\"why\">(?:(?!</p>).)*?>holds ([0-9.]+)<", page, re.DOTALL)
+    assert {(text, chance) for text, chance in shown if text in texts["long"]} == chances
+    assert len({chance for _, chance in chances}) > 3
 
 
 def test_numbers_that_a_model_does_not_bring_are_refused(
