@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -204,7 +205,8 @@ def boot_script(folder: Path) -> Path:
     script = folder / "boot.sh"
     script.write_text(
         f"#!/bin/sh\nexport PATH={Path(sys.executable).parent}:$PATH PYTHONPATH={ROOT} OMP_NUM_THREADS=1\n"
-        f'export RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1\nexec {engine_or_skip("boot")} "$@"\n'
+        f"export RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1\ncd {shlex.quote(str(folder))}\n"  # boot leaves a file there
+        f'exec {engine_or_skip("boot")} "$@"\n'
     )
     script.chmod(0o755)
     return script
