@@ -22,6 +22,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -87,16 +88,16 @@ def synthetic(config: StageConfig, size: int, device: torch.device) -> Batch:
 def train(config: StageConfig, size: int, device: torch.device, steps: int, args: argparse.Namespace) -> dict[str, Any]:
     """Forward, backward, clipping and Adam of `size` samples, `steps` times."""
     torch.manual_seed(0)
-    model = UNet(config.unet, gradient_checkpointing=args.gradient_checkpointing).to(device)
+    with device:
+        model = UNet(config.unet, gradient_checkpointing=args.gradient_checkpointing)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=device.type == "cuda")
     ema = [p.detach().clone() for p in model.parameters()]
     if args.compile:
         compile_where_it_works(model, device, say=print)
     batch = synthetic(config, size, device)
     seconds = []
-    for _ in range(steps + 2):
-        wait(device)
-        start = time.perf_counter()
+
+    def step() -> None:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
             loss = loss_of(model, batch, config)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -105,10 +106,37 @@ def train(config: StageConfig, size: int, device: torch.device, steps: int, args
         optimizer.zero_grad()
         torch._foreach_lerp_(ema, [p.detach() for p in model.parameters()], 1e-4)
         wait(device)
+
+    for _ in range(steps + 2):
+        wait(device)
+        start = time.perf_counter()
+        step()
         seconds.append(time.perf_counter() - start)
+    if args.kernels:
+        print(kernel_table(step, device), flush=True)
     step_s = sorted(seconds[2:])[len(seconds[2:]) // 2]
     peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
-    return {"batch": size, "step_s": round(step_s, 4), "samples_per_s": round(size / step_s, 3), "peak_gib": peak}
+    return {
+        "batch": size,
+        "first_step_s": round(seconds[0], 1),
+        "step_s": round(step_s, 4),
+        "samples_per_s": round(size / step_s, 3),
+        "peak_gib": peak,
+    }
+
+
+def kernel_table(step: Callable[[], None], device: torch.device) -> str:
+    """The kernels of one step that take most of its time."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if device.type == "cuda":
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=activities) as found:
+        step()
+    return str(
+        found.key_averages().table(
+            sort_by=f"self_{device.type}_time_total", row_limit=25, max_name_column_width=90
+        )
+    )
 
 
 def product(args: argparse.Namespace, size: int, alone: float) -> dict[str, Any]:
@@ -194,7 +222,8 @@ def generate_report(args: argparse.Namespace, device: torch.device) -> dict[str,
     for stage in CASCADES[args.cascade]:
         config = named_run(args.run, stage).stage
         torch.manual_seed(0)
-        model = UNet(config.unet).to(device).eval().requires_grad_(False)
+        with device:
+            model = UNet(config.unet).eval().requires_grad_(False)
         if device.type == "cuda":
             model = model.to(torch.bfloat16)
         if args.compile:
@@ -217,10 +246,14 @@ def generate_report(args: argparse.Namespace, device: torch.device) -> dict[str,
             wait(device)
             return time.perf_counter() - start
 
-        run(times[[0, -3, -2, -1]])  # warm up
+        first_s = run(times[[0, -3, -2, -1]])  # warm up
         count = steps if args.full else min(args.measure, steps)
         seconds = run(times if args.full else times[-count - 1 :] * 1.0) * steps / count
-        report[stage] = {"steps": steps, "ms_per_step": round(1e3 * seconds / steps, 2), "seconds": round(seconds, 2)}
+        report[stage] = {
+            "steps": steps, "first_calls_s": round(first_s, 1), "ms_per_step": round(1e3 * seconds / steps, 2),
+            "seconds": round(seconds, 2),
+        }  # fmt: skip
+        print(f"{stage}: {report[stage]}", flush=True)
         total += seconds
         del model, stage_model, denoise, given, batch
     report |= {"clips": args.clips, "clip_s": args.seconds, "total_s": round(total, 1)}
@@ -237,6 +270,7 @@ def main() -> None:
     one.add_argument("--batch", type=int, default=0, help="0 for the largest that fits")
     one.add_argument("--steps", type=int, default=10)
     one.add_argument("--gradient-checkpointing", action="store_true")
+    one.add_argument("--kernels", action="store_true", help="the kernels of a step that take most of its time")
     one.add_argument("--crate", type=Path, help="and the product's own loop, on this crate")
     two = commands.add_parser("generate")
     two.add_argument("--cascade", choices=list(CASCADES), default="waveform")

@@ -1,4 +1,4 @@
-"""How a device computes: fast kernels on a GPU, levels compiled where they can be, CUDA graphs for sampling."""
+"""How a device computes: fast kernels on a GPU, blocks compiled where they can be, CUDA graphs for sampling."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fast_kernels(device: torch.device | str) -> None:
 def compile_where_it_works(
     model: UNet, device: torch.device | str, *, say: Callable[[str], None] = lambda _: None
 ) -> UNet:
-    """`UNet.compile_levels`, with what was compiled kept for the next process; where that can't be, the model as it is.
+    """`UNet.compile_blocks`, with what was compiled kept for the next process; where that can't be, the model as it is.
 
     Torch's own place for compiled code is the machine's temporary folder, which jobs and containers begin without.
     """
@@ -39,7 +39,7 @@ def compile_where_it_works(
         return model
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "cratedig" / "compiled"))
-    return model.compile_levels()
+    return model.compile_blocks()
 
 
 def why_not_compiled(device: torch.device | str) -> str:

@@ -113,15 +113,17 @@ class UNet(nn.Module):
         noise_BTC = self.exit(x_BTC)
         return noise_BTC.transpose(1, 2)[..., :length]
 
-    def compile_levels(self, **options: Any) -> UNet:
-        """torch.compile, a level at a time: short to start, and indifferent to what is wrapped around the model."""
+    def compile_blocks(self, **options: Any) -> UNet:
+        """torch.compile, a block at a time: blocks of the same shape share their code, which is made once, and what is
+        wrapped around the model does not matter."""
         import torch._dynamo  # seconds to import
 
-        for name in ("recompile_limit", "cache_size_limit"):  # every level is another shape of the same code
+        for name in ("recompile_limit", "cache_size_limit"):  # every depth is another shape of the same code
             if hasattr(torch._dynamo.config, name):
                 setattr(torch._dynamo.config, name, 64)
-        for level in [*self.down, *self.up]:
-            level.compile(**options)
+        for module in self.modules():
+            if isinstance(module, _Block):
+                module.compile(**{"dynamic": False, **options})
         return self
 
     def _run(self, level: nn.Module, *args: Tensor | None) -> Tensor:

@@ -120,7 +120,7 @@ def test_compiled_levels_are_the_same_without_a_graph_break():
     for compiled in (False, True):
         model = build(config).train()
         if compiled:
-            model.compile_levels(backend="aot_eager", fullgraph=True)
+            model.compile_blocks(backend="aot_eager", fullgraph=True)
         out = model(x, t, guidance_pair=True, **inputs)
         out.square().mean().backward()
         results.append((out, model.entry.weight.grad))
