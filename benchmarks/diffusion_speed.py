@@ -133,9 +133,7 @@ def kernel_table(step: Callable[[], None], device: torch.device) -> str:
     with torch.profiler.profile(activities=activities) as found:
         step()
     return str(
-        found.key_averages().table(
-            sort_by=f"self_{device.type}_time_total", row_limit=25, max_name_column_width=90
-        )
+        found.key_averages().table(sort_by=f"self_{device.type}_time_total", row_limit=25, max_name_column_width=90)
     )
 
 
