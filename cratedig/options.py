@@ -146,6 +146,8 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
         choices=("reject", "pad"),
         help="a last piece that is too short: left out (default), or padded with silence",
     )
+    group.add_argument("--stereo", action="store_true", default=None, help="keep two channels in the 24 kHz clips; "
+                       "all else is of the mono mix, as without (default: mono, the paper's)")  # fmt: skip
     group.add_argument(
         "--min-music",
         type=float,
@@ -175,6 +177,7 @@ def clips_config(args: argparse.Namespace, *, default_clip_s: float = 30.0) -> C
         "clips_per_track": args.clips_per_track,
         "short_clip": args.short_clip,
         "min_music": args.min_music,
+        "stereo": args.stereo,
     }
     values |= {name: value for name, value in single.items() if value is not None}
     try:

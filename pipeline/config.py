@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pipeline.ids import content_hash
 
@@ -42,6 +42,8 @@ class ClipsConfig(BaseModel):
     """A last piece shorter than this is left out even when padding is asked for."""
     sample_rates_hz: tuple[int, ...] = (24_000, 16_000)
     """One audio column each; the first is `audio`, the others `audio_<kHz>k`."""
+    stereo: bool = False
+    """`audio` has two channels; all else, embeddings and levels included, is of the mono mix and as without it."""
     track_time_limit_s: float = Field(default=120.0, gt=0)
     """Wall time without a decoded block after which a decoder counts as hung."""
     min_music: float | None = None
@@ -56,6 +58,14 @@ class ClipsConfig(BaseModel):
             if not 8_000 <= rate <= 192_000 or abs(rate * self.clip_s - round(rate * self.clip_s)) > 1e-6:
                 raise ValueError(f"{rate} Hz x {self.clip_s} s is not a whole number of samples in 8 to 192 kHz")
         return self
+
+    @model_serializer(mode="wrap")
+    def _mono_unsaid(self, said: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Mono crates are those that were made before there was a choice, and stay readable by what made them."""
+        values: dict[str, Any] = said(self)
+        if not self.stereo:
+            values.pop("stereo", None)
+        return values
 
     def hash(self) -> str:
         """Of everything that moves a byte in a shard; the time limit does not."""

@@ -64,7 +64,9 @@ def _one(track: Track, config: ClipsConfig, decoder: GuardedDecoder, rejects: Co
                     rejects[piece.reason] += 1
                 else:
                     clips += 1
-                    size += sum(len(encode_flac(piece.audio[rate], rate)) for rate in config.sample_rates_hz)
+                    first_hz = config.sample_rates_hz[0]
+                    audio = piece.audio if piece.stereo_TC is None else {**piece.audio, first_hz: piece.stereo_TC}
+                    size += sum(len(encode_flac(audio[rate], rate)) for rate in config.sample_rates_hz)
     except DecodeFailure as failure:
         rejects[failure.reason] += 1
     return seconds, clips, size

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.audio.decode_guard import DecodeFailure, GuardedDecoder
 from pipeline.audio.embedding import AudioEmbedder, embed_clips
-from pipeline.audio.flac import encode_flac
+from pipeline.audio.flac import encode_flac, to_int16
 from pipeline.crate.crate import CLIPS, Crate
 from pipeline.crate.left_out import write_rejects
 from pipeline.crate.removed import read_removed
@@ -156,7 +156,12 @@ def _clip_row(crate: Crate, track: Track, clip: CutClip) -> dict[str, Any]:
     identity = clip_id(track.track_id, clip.start_s)
     audio = {}
     for name, rate in audio_columns(crate.config).items():
-        audio[name] = {"bytes": encode_flac(clip.audio[rate], rate), "path": f"{identity}-{rate}.flac"}
+        samples = clip.stereo_TC if name == "audio" and clip.stereo_TC is not None else clip.audio[rate]
+        audio[name] = {"bytes": encode_flac(samples, rate), "path": f"{identity}-{rate}.flac"}
+    stereo = {}
+    if clip.stereo_TC is not None:
+        left_T, right_T = to_int16(clip.stereo_TC).T
+        stereo = {"channels": 1 if np.array_equal(left_T, right_T) else 2}
     return {
         "clip_id": identity,
         "track_id": track.track_id,
@@ -165,6 +170,7 @@ def _clip_row(crate: Crate, track: Track, clip: CutClip) -> dict[str, Any]:
         "duration_s": clip.duration_s,
         **audio,
         **asdict(clip.quality),
+        **stereo,
     }
 
 

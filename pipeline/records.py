@@ -100,6 +100,8 @@ class CutClip:
     """Of real audio; shorter than the clip length only where a last clip was padded."""
     audio: dict[int, NDArray[np.float32]]
     """Sample rate in Hz -> mono float32 samples of exactly rate x clip length, in [-1, 1]."""
+    stereo_TC: NDArray[np.float32] | None = None
+    """Left and right at the first rate of the crate, where it is stereo."""
     quality: Quality
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def _run(args: argparse.Namespace) -> int:
     import torch
 
     from diffusion.generation.cascade import CASCADES, load_cascade
+    from diffusion.generation.held import read_audio
     from diffusion.generation.wav import write_results
 
     _quiet()
@@ -101,6 +103,8 @@ def _run(args: argparse.Namespace) -> int:
         name, folders, device=device, text_encoder=args.text_encoder, compile=args.compile,
         cuda_graphs=args.cuda_graphs,
     )  # fmt: skip
+    if held is not None and cascade.stereo:
+        held = replace(held, stereo_TC=read_audio(args.audio, stereo=True))
     for prompt in prompts:
         tokens = len(cascade.text.encoder.token_ends(prompt))
         if tokens > cascade.text.limit:

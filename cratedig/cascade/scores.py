@@ -36,8 +36,9 @@ def score_trainer(trainer: Trainer, judge: Embedder) -> dict[str, float]:
 
     def heard(audio: list[np.ndarray]) -> np.ndarray:
         rate = judge.card.sample_rate_hz
+        mono = [clip if clip.ndim == 1 else clip.mean(axis=0) for clip in audio]
         return judge.embed_clips(
-            [np.asarray(soxr.resample(clip, samples.sample_rate_hz, rate), np.float32) for clip in audio]
+            [np.asarray(soxr.resample(clip, samples.sample_rate_hz, rate), np.float32) for clip in mono]
         )
 
     made_BD, truth_BD = heard(samples.made), heard(samples.truth)

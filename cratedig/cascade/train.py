@@ -79,6 +79,8 @@ def add_parser(subparsers: Any) -> None:
     change.add_argument("--seed", type=int, metavar="N")
     change.add_argument("--precision", choices=["fp32", "bf16"])
     change.add_argument("--compile", action=argparse.BooleanOptionalAction, help="torch.compile")
+    change.add_argument("--stereo", action="store_true", help="super-resolution makes left and right, from crates "
+                        "mined with --stereo; the other stages are mono")  # fmt: skip
     change.add_argument("--gradient-checkpointing", action=argparse.BooleanOptionalAction, help="less memory, slower")
     run = parser.add_argument_group("while it runs")
     run.add_argument("--checkpoint-every", type=int, metavar="STEPS")
@@ -103,6 +105,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.wandb and find_spec("wandb") is None:
         raise BadInput("--wandb needs wandb: pip install wandb")
     from cratedig.cascade.scores import score_trainer
+    from diffusion.model.config import STEREO_STAGE
     from diffusion.training.demos import make_demos
     from diffusion.training.runs import named_run
     from diffusion.training.stopping import Stopped
@@ -119,6 +122,8 @@ def _run(args: argparse.Namespace) -> int:
     out: Path = args.out or Path("runs") / args.run_name
     for stage in _STAGES if args.stage == "all" else (args.stage,):
         config = _changed(named_run(args.run_name, stage), args)
+        if args.stereo and stage in (args.stage, STEREO_STAGE):
+            config = config.with_changes(stage=config.stage.in_stereo())
 
         def demos(trainer: Trainer) -> None:
             def due(every: int) -> bool:

@@ -78,7 +78,7 @@ def _add_audio_options(parser: argparse.ArgumentParser, known: Format) -> None:
     group.add_argument(
         "--audio",
         metavar="COLUMN",
-        help="audio, audio_16k: as the crate holds it, mono; source: cut again from the source files, whose hashes are "
+        help="audio, audio_16k: as the crate holds it; source: cut again from the source files, whose hashes are "
         "checked (default: the crate's where it is enough for the rate and channels wanted, else source)",
     )
     group.add_argument("--rate", type=int, metavar="HZ", help=f"(default: {wants})")

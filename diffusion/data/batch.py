@@ -41,18 +41,18 @@ class Batch:
 def make_batch(
     examples: Sequence[Example], config: StageConfig, text: TextSource | None, device: torch.device | str
 ) -> Batch:
-    target_BT = _stack([example.target for example in examples], device)
+    target_BCT = _stack([example.target.reshape(-1, example.target.shape[-1]) for example in examples], device)
     conditions: dict[str, Tensor] = {}
     condition: Tensor | None = None
     if config.uses_mel:
-        condition = mel_condition(target_BT, config)
+        condition = mel_condition(target_BCT[:, 0], config)
     elif config.condition_rate_hz:
         low_BT = _stack([example.condition for example in examples if example.condition is not None], device)
         condition = waveform_condition(low_BT, config)
     if config.makes_mel:
-        clean = _without_margin(mel_condition(target_BT, config), GRID_HZ)
+        clean = _without_margin(mel_condition(target_BCT[:, 0], config), GRID_HZ)
     else:
-        clean = _without_margin(to_diffused(target_BT[:, None], condition, config), config.target_rate_hz)
+        clean = _without_margin(to_diffused(target_BCT, condition, config), config.target_rate_hz)
     if condition is not None:
         condition = network_condition(condition, config)
         condition = _without_margin(condition, GRID_HZ if config.uses_mel else config.target_rate_hz)

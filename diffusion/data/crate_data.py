@@ -24,7 +24,7 @@ from diffusion.data.clip_table import (
 from diffusion.data.holdout import part_tracks
 from diffusion.data.text_batch import ClipTexts
 from pipeline.crate.crate import CLIPS, LABELS, Crate, label_runs, read_run
-from pipeline.crate.schema import audio_columns
+from pipeline.crate.schema import audio_channels, audio_columns
 from pipeline.crate.shards import part_name
 from pipeline.curation.tables import find_split, tables_hash
 from pipeline.errors import BadInput, CrateMismatch
@@ -61,6 +61,7 @@ class CrateClips:
         *,
         labels: str | None = None,
         text: bool = True,
+        stereo: bool = False,
         check_hashes: bool | None = None,
     ) -> None:
         self.crate = Crate.open(root)
@@ -71,6 +72,11 @@ class CrateClips:
             raise CrateMismatch(
                 f"{self.url} has audio at {', '.join(map(str, by_rate))} Hz, the stage needs {missing[0]} Hz; "
                 f"mine it again with that rate among its sample rates"
+            )
+        if stereo and audio_channels(self.crate.config)[by_rate[rates_hz[0]]] == 1:
+            raise CrateMismatch(
+                f"{self.url} has mono audio at {rates_hz[0]} Hz, the stage makes stereo; mine it again with --stereo, "
+                "or train without"
             )
         self._columns = {rate: by_rate[rate] for rate in rates_hz}
         self.crate.require_settled()

@@ -58,7 +58,7 @@ class Example:
     keep_text: bool
     t: float
     target: NDArray[np.float32]
-    """Waveform at the target's rate."""
+    """Waveform at the target's rate, (T,), or (2, T) of a stage that makes stereo."""
     condition: NDArray[np.float32] | None
     """Waveform at the condition's rate."""
     noise: NDArray[np.float32]
@@ -91,7 +91,10 @@ def make_example(
         )
     start = int(place * (free + 1))
     needed = audio_needed(config)
-    target = _read(flac[needed.target_hz], needed.target_hz, config.target_rate_hz, start, config.train_s, clip_id)
+    target = _read(
+        flac[needed.target_hz], needed.target_hz, config.target_rate_hz, start, config.train_s, clip_id,
+        stereo=config.stereo,
+    )  # fmt: skip
     condition = None
     if needed.condition_hz and config.condition_rate_hz:
         rate = config.condition_rate_hz
@@ -119,8 +122,10 @@ def make_example(
     )
 
 
-def _read(flac: bytes, rate_hz: int, wanted_hz: int, start: int, seconds: float, clip_id: str) -> NDArray[np.float32]:
-    """The crop and its margins at `wanted_hz`; where the clip ends sooner, silence."""
+def _read(
+    flac: bytes, rate_hz: int, wanted_hz: int, start: int, seconds: float, clip_id: str, *, stereo: bool = False
+) -> NDArray[np.float32]:
+    """The crop and its margins at `wanted_hz`, (T,) or (2, T); where the clip ends sooner, silence."""
     per_frame = rate_hz // GRID_HZ
     first = (start - MARGIN_FRAMES) * per_frame
     count = round(seconds * rate_hz) + 2 * MARGIN_FRAMES * per_frame
@@ -129,13 +134,18 @@ def _read(flac: bytes, rate_hz: int, wanted_hz: int, start: int, seconds: float,
             if file.samplerate != rate_hz:
                 raise CrateMismatch(f"clip {clip_id} is at {file.samplerate} Hz, its column says {rate_hz} Hz")
             file.seek(max(first, 0))
-            audio = file.read(min(count + min(first, 0), file.frames - max(first, 0)), dtype="float32")
+            channels = file.channels
+            audio = file.read(
+                min(count + min(first, 0), file.frames - max(first, 0)), dtype="float32", always_2d=channels > 1
+            )
     except soundfile.LibsndfileError as error:
         raise BadInput(f"the audio of clip {clip_id} cannot be decoded ({error}); run `cratedig verify`") from error
     before = max(-first, 0)
-    padded = np.pad(audio, (before, count - before - len(audio)))
+    if channels > 1 and not stereo:
+        audio = audio.mean(axis=1)
+    padded = np.pad(audio, [(before, count - before - len(audio)), *[(0, 0)] * (audio.ndim - 1)])
     if wanted_hz == rate_hz:
-        return padded
+        return np.ascontiguousarray(padded.T)
     low = soxr.resample(padded, rate_hz, wanted_hz, quality="HQ").astype(np.float32)
     assert len(low) * rate_hz == count * wanted_hz, "crops lie on a grid that every rate shares"
     return low

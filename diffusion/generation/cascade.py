@@ -39,7 +39,8 @@ class Generated:
     prompt: str
     seed: int
     stages: dict[StageName, NDArray[np.float32]]
-    """What each stage made: waveforms at their rates, or the log-mel (80, frames). The last is the result."""
+    """What each stage made: waveforms at their rates, (T,) or (2, T), or the log-mel (80, frames). The last is the
+    result."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class Cascade:
     @property
     def sample_rate_hz(self) -> int:
         return self.stages[-1].config.target_rate_hz
+
+    @property
+    def stereo(self) -> bool:
+        return self.stages[-1].config.stereo
 
     def fitting_batch(self, seconds: float) -> int:
         """Clips at once that should fill the device's free memory and not exceed it; 4 on a CPU.
@@ -144,7 +149,8 @@ class Cascade:
                 seeds, seconds, texts=prompts, negatives=negatives, text_source=self.text, condition=condition,
                 held=held, sampling=sampling[name], on_step=lambda n, name=name: on_step(name, len(prompts)),  # type: ignore[misc]
             )  # fmt: skip
-            condition = out_BCT if stage.config.makes_mel else out_BCT[:, 0]
+            one = not (stage.config.makes_mel or stage.config.stereo)
+            condition = out_BCT[:, 0] if one else out_BCT
             made[name] = condition.float().cpu().numpy()
         return made
 

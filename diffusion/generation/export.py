@@ -57,7 +57,11 @@ def _card(stages: Sequence[Mapping[str, Any]], name: str, dtype: str, licence: s
     rows = []
     for about in stages:
         config, loss = about["config"].stage, about["state"].get("held_out_loss") or {}
-        makes = "log-mel, 80 x 100 fps" if config.makes_mel else f"{config.target_rate_hz / 1000:g} kHz"
+        makes = (
+            "log-mel, 80 x 100 fps"
+            if config.makes_mel
+            else f"{config.target_rate_hz / 1000:g} kHz{', stereo' if config.stereo else ''}"
+        )
         encoder = (about["text_encoder"] or {}).get("name", "none")
         measured = f"{loss['ema']:.3f} ({loss['zero']:.3f})" if {"ema", "zero"} <= set(loss) else ""
         rows.append(

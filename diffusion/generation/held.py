@@ -44,6 +44,8 @@ class Held:
 
     audio_T: NDArray[np.float32]
     """Mono at 24 kHz; behind its end is silence."""
+    stereo_TC: NDArray[np.float32] | None = None
+    """The same left and right, for a stage that makes both; without it both are the mono."""
     keep_s: tuple[tuple[float, float], ...] = ()
     """Ranges of seconds that stand."""
     strength: float = 1.0
@@ -52,9 +54,12 @@ class Held:
     def target(self, config: StageConfig, seconds: float) -> Tensor:
         """(1, C, T): the audio as the stage would make it."""
         samples = round(seconds * RATE_HZ)
-        audio_T = np.pad(self.audio_T, (0, max(0, samples - len(self.audio_T))))[:samples]
-        low_BT = torch.from_numpy(resample_channels(audio_T[:, None], RATE_HZ, config.target_rate_hz).T.copy())
-        return log_mel(low_BT, config.mel) if config.makes_mel and config.mel else low_BT[:, None]
+        audio_TC = self.audio_T[:, None]
+        if config.stereo:
+            audio_TC = np.repeat(audio_TC, 2, axis=1) if self.stereo_TC is None else self.stereo_TC
+        audio_TC = np.pad(audio_TC, ((0, max(0, samples - len(audio_TC))), (0, 0)))[:samples]
+        low_CT = torch.from_numpy(resample_channels(audio_TC, RATE_HZ, config.target_rate_hz).T.copy())
+        return log_mel(low_CT, config.mel) if config.makes_mel and config.mel else low_CT[None]
 
     def mask(self, config: StageConfig, seconds: float) -> Tensor:
         """(T,), true where the stage's target stands: whole windows of a mel, and samples clear of resampled edges."""
@@ -125,14 +130,15 @@ class Held:
         return cls(audio_T=audio_T, strength=strength)
 
 
-def read_audio(path: Path) -> NDArray[np.float32]:
-    """Mono at 24 kHz of any file that `cratedig mine` would decode; other rates are resampled (soxr HQ)."""
+def read_audio(path: Path, *, stereo: bool = False) -> NDArray[np.float32]:
+    """Mono (T,) at 24 kHz, or left and right (T, 2), of any file that `cratedig mine` would decode;
+    other rates are resampled (soxr HQ)."""
     if not path.is_file():
         raise BadInput(f"{path} is not a file; give a piece of audio")
     try:
         with GuardedDecoder(ClipsConfig(), (RATE_HZ,)) as decoder:
-            _, excerpts = decoder.excerpts(str(path), [(0.0, 0.0)], channels=1, rate_hz=RATE_HZ)
+            _, excerpts = decoder.excerpts(str(path), [(0.0, 0.0)], channels=1 + stereo, rate_hz=RATE_HZ)
             (audio_TC,) = excerpts
     except DecodeFailure as failure:
         raise BadInput(f"{path} cannot be used ({failure}); give a whole file of audio") from failure
-    return np.ascontiguousarray(audio_TC[:, 0])
+    return audio_TC if stereo else np.ascontiguousarray(audio_TC[:, 0])

@@ -21,16 +21,17 @@ __all__ = ["read_settings", "settings_of", "write_results", "write_wav"]
 
 
 def write_wav(path: Path, audio: NDArray[np.float32], sample_rate_hz: int, settings: Mapping[str, Any]) -> None:
-    """16-bit mono; `settings` as JSON in the comment. Audio above full scale is clipped, and the settings say so."""
+    """16 bits, of (T,) or (C, T); `settings` as JSON in the comment. Audio above full scale is clipped; they say so."""
     clipped = int(np.count_nonzero(np.abs(audio) > 1))
     about = {**settings, **({"clipped_samples": clipped} if clipped else {})}
     temporary = path.with_name(f".tmp-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with soundfile.SoundFile(temporary, "w", sample_rate_hz, 1, subtype="PCM_16", format="WAV") as file:
+        channels = 1 if audio.ndim == 1 else len(audio)
+        with soundfile.SoundFile(temporary, "w", sample_rate_hz, channels, subtype="PCM_16", format="WAV") as file:
             file.software = "cratedig"
             file.comment = json.dumps(about, sort_keys=True)
-            file.write(np.clip(audio, -1, 1))
+            file.write(np.clip(audio.T, -1, 1))
         temporary.replace(path)
     except (OSError, soundfile.LibsndfileError) as error:
         with contextlib.suppress(OSError):

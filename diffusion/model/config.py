@@ -11,6 +11,7 @@ from pipeline.errors import BadInput
 
 __all__ = [
     "STAGES",
+    "STEREO_STAGE",
     "BlurConfig",
     "DistillConfig",
     "MelConfig",
@@ -33,6 +34,8 @@ STAGES: tuple[StageName, ...] = (
     "super-resolution",
 )
 
+STEREO_STAGE: StageName = "super-resolution"
+"""The one that may make two channels: both cascades end with it. The paper's are mono."""
 
 Predicts = Literal["noise", "velocity", "clean"]
 SolverName = Literal["ancestral", "ddim", "dpm++2m", "heun", "unipc"]
@@ -145,7 +148,7 @@ class StageConfig(_Frozen):
     def _consistent(self) -> StageConfig:
         if bool(self.token_limit) != bool(self.unet.text_width):
             raise ValueError(f"token_limit {self.token_limit} and text_width {self.unet.text_width}: both or neither")
-        if self.makes_mel != (self.stage == "spectrogram-generator"):
+        if self.unet.signal_channels not in self._signal_channels:
             raise ValueError(f"{self.stage} cannot have {self.unet.signal_channels} signal channels")
         if self.stage.startswith("spectrogram") != (self.mel is not None):
             raise ValueError(f"{self.stage} needs mel settings exactly when it is a spectrogram stage")
@@ -172,8 +175,27 @@ class StageConfig(_Frozen):
         return self
 
     @property
+    def _signal_channels(self) -> tuple[int, ...]:
+        if self.makes_mel:
+            return (self.mel.channels,) if self.mel else ()
+        return (1, 2) if self.stage == STEREO_STAGE else (1,)
+
+    @property
     def makes_mel(self) -> bool:
-        return self.unet.signal_channels > 1
+        return self.stage == "spectrogram-generator"
+
+    @property
+    def stereo(self) -> bool:
+        """It makes left and right, of a mono condition."""
+        return self.stage == STEREO_STAGE and self.unet.signal_channels == 2
+
+    def in_stereo(self) -> StageConfig:
+        """The same stage with left and right. Raises BadInput for one that does not write the final signal."""
+        if self.stage != STEREO_STAGE:
+            raise BadInput(
+                f"{self.stage} works on the mono mix; --stereo is for {STEREO_STAGE}, which writes the final signal"
+            )
+        return self.model_copy(update={"unet": self.unet.model_copy(update={"signal_channels": 2})})
 
     @property
     def uses_mel(self) -> bool:

@@ -16,7 +16,7 @@ class UNetConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     signal_channels: int = Field(ge=1)
-    """Channels of the sample and of the predicted noise: 1 for waveforms, 80 for the mel spectrogram."""
+    """Channels of the sample and of the predicted noise: 1 for waveforms, 2 in stereo, 80 for the mel spectrogram."""
     stacked_channels: int = Field(default=0, ge=0)
     """Channels of the condition at the sample's own rate, stacked with it (cascaders: 1)."""
     aligned_channels: int = Field(default=0, ge=0)

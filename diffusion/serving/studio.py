@@ -245,7 +245,8 @@ class Studio:
             wav[name] = self.folder / ticket.id / f"{result.seed}-{name}.wav"
             write_wav(wav[name], audio, rate, about)
             png[name] = wav[name].with_suffix(".png")
-            png[name].write_bytes(self._picture(audio, rate))
+            mono_T = audio if audio.ndim == 1 else audio.mean(axis=0)
+            png[name].write_bytes(self._picture(mono_T, rate))
         return Clip(result.seed, wav, png)
 
     def _fail(self, batch: list[Ticket], why: str) -> None:

@@ -145,10 +145,12 @@ def truth(examples: list[Example], stage: StageConfig) -> Tensor:
     if stage.makes_mel:
         return mel_condition(audio, stage)[..., MARGIN_FRAMES:-MARGIN_FRAMES]
     margin = MARGIN_FRAMES * stage.target_rate_hz // GRID_HZ
-    return audio[:, None, margin:-margin]
+    return audio.reshape(len(examples), -1, audio.shape[-1])[..., margin:-margin]
 
 
 def _audible(value_BCT: Tensor, stage: StageConfig) -> list[NDArray[np.float32]]:
-    """Waveforms as they are; a mel without a model."""
-    audio_BT = invert_mel(value_BCT.float(), stage.mel) if stage.makes_mel and stage.mel else value_BCT[:, 0]
-    return list(audio_BT.float().cpu().numpy())
+    """Waveforms as they are, (T,) or (2, T); a mel without a model."""
+    if stage.makes_mel and stage.mel:
+        value_BCT = invert_mel(value_BCT.float(), stage.mel)[:, None]
+    audio = value_BCT if stage.stereo else value_BCT[:, 0]
+    return list(audio.float().cpu().numpy())

@@ -128,7 +128,8 @@ class RunLog:
             raise _unwritable(path, error) from error
 
     def audio(self, name: str, samples: Any, sample_rate_hz: int, step: int) -> None:
-        """A demo, to be heard in TensorBoard."""
+        """A demo, to be heard in TensorBoard, whose sound is mono."""
+        samples = samples if samples.ndim == 1 else samples.mean(axis=0)
         for tracker in self._accelerator.trackers if self._main else []:
             if tracker.name == "tensorboard":
                 tracker.writer.add_audio(name, samples, step, sample_rate=sample_rate_hz)

@@ -77,7 +77,7 @@ def open_data(
     rates = audio_needed(stage).rates_hz
     train, held, about, sidecars = [], [], [], []
     for use in crates:
-        clips = CrateClips(use.path, rates, labels=use.labels, text=stage.uses_text)
+        clips = CrateClips(use.path, rates, labels=use.labels, text=stage.uses_text, stereo=stage.stereo)
         split = clips.split(
             config.holdout_share, table=use.split, duplicates=use.duplicates, contaminated=use.contaminated
         )
@@ -164,6 +164,8 @@ def train_stage(
         raise BadInput("no crate to train on; give at least one: --crate CRATE")
     source = _source(init_from, config.stage.stage) if init_from else None
     if source is not None:
+        if config.stage.stereo and not source.config.stage.stereo:
+            raise BadInput(f"{source.folder} makes mono; train a stereo one from the beginning, or leave --stereo away")
         init = source.state["sha256"][source.averaged_file]
         begun: dict[str, Any] = {"stage": source.config.stage, "init_from": init, "lora_rank": lora_rank}
         if distill is not None:

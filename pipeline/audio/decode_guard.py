@@ -157,17 +157,20 @@ class GuardedDecoder:
             raise DecodeFailure("decode-timeout", f"nothing decoded for {limit_s:g} s") from error
 
     def _clip(self, child: _Child, message: dict[str, Any], fd: int | None) -> CutClip:
-        mono_T = child.samples_in(message["slot"], message["capacity"], fd)[: message["samples"]]
-        audio = {
-            rate: resample_clip(mono_T, message["sample_rate_hz"], rate, round(rate * self._config.clip_s))
-            for rate in self._rates_hz
-        }
+        memory_T, length = child.samples_in(message["slot"], message["capacity"], fd), message["samples"]
+        clip_s, own_hz = self._config.clip_s, message["sample_rate_hz"]
+        audio = {rate: resample_clip(memory_T[:length], own_hz, rate, round(rate * clip_s)) for rate in self._rates_hz}
+        stereo_TC, rate = None, self._config.sample_rates_hz[0]
+        if self._config.stereo:
+            stereo_TC = memory_T[length : 3 * length].reshape(-1, 2)
+            stereo_TC = resample_clip(stereo_TC, own_hz, rate, round(rate * clip_s))
         child.free(message["slot"])
         return CutClip(
             index=message["index"],
             start_s=message["start_s"],
             duration_s=message["duration_s"],
             audio=audio,
+            stereo_TC=stereo_TC,
             quality=Quality(**message["quality"]),
         )
 
@@ -190,11 +193,11 @@ class GuardedDecoder:
         return self._child
 
 
-def resample_clip(mono_T: NDArray[np.float32], from_hz: int, to_hz: int, samples: int) -> NDArray[np.float32]:
-    """`samples` samples at `to_hz`, in [-1, 1]; soxr HQ, or a copy where the rates are equal."""
-    out_T = mono_T.copy() if from_hz == to_hz else soxr.resample(mono_T, from_hz, to_hz, quality="HQ")
+def resample_clip(samples_T: NDArray[np.float32], from_hz: int, to_hz: int, samples: int) -> NDArray[np.float32]:
+    """`samples` samples at `to_hz`, in [-1, 1], of (T,) or (T, C); soxr HQ, or a copy where the rates are equal."""
+    out_T = samples_T.copy() if from_hz == to_hz else soxr.resample(samples_T, from_hz, to_hz, quality="HQ")
     if len(out_T) < samples:
-        out_T = np.pad(out_T, (0, samples - len(out_T)))
+        out_T = np.pad(out_T, ((0, samples - len(out_T)), *[(0, 0)] * (out_T.ndim - 1)))
     out_T = out_T[:samples]
     return np.clip(out_T, -1, 1, out=out_T)
 

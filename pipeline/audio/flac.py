@@ -1,4 +1,4 @@
-"""Mono 16-bit FLAC, as it lies in a crate's audio columns."""
+"""16-bit FLAC, as it lies in a crate's audio columns: mono, or with two channels. T samples, C channels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def to_int16(samples_T: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 def encode_flac(samples: NDArray[np.float32], sample_rate_hz: int) -> bytes:
-    """16-bit mono FLAC of samples in [-1, 1]; the same samples give the same bytes for one version of libFLAC."""
+    """16-bit FLAC of samples (T,) or (T, C) in [-1, 1]; the same give the same bytes for one version of libFLAC."""
     import soundfile
 
     buffer = io.BytesIO()
@@ -32,15 +32,17 @@ def encode_flac(samples: NDArray[np.float32], sample_rate_hz: int) -> bytes:
     return buffer.getvalue()
 
 
-def decode_flac(data: bytes) -> tuple[NDArray[np.float32], int]:
-    """Samples and rate of what `encode_flac` made."""
+def decode_flac(data: bytes, *, mono: bool = True) -> tuple[NDArray[np.float32], int]:
+    """Samples and rate of what `encode_flac` made: (T,), the mean of two channels; or (T, C), not `mono`."""
     import soundfile
 
     try:
-        samples_T, sample_rate_hz = soundfile.read(io.BytesIO(data), dtype="float32")
+        samples_TC, sample_rate_hz = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise BadInput(
             f"{len(data)} bytes of an audio column are not FLAC ({error.error_string}); "
             "the shard was damaged after it was written: cratedig verify"
         ) from error
-    return samples_T, int(sample_rate_hz)
+    if not mono:
+        return samples_TC, int(sample_rate_hz)
+    return samples_TC[:, 0] if samples_TC.shape[1] == 1 else samples_TC.mean(axis=1), int(sample_rate_hz)

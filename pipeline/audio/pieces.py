@@ -41,6 +41,8 @@ class Piece:
     duration_s: float
     mono_T: NDArray[np.float32]
     """Of clip length; silence after `duration_s`."""
+    stereo_TC: NDArray[np.float32] | None = None
+    """The same time with left and right, behind the mono samples in one memory; where the crate is stereo."""
     quality: Quality
 
 
@@ -85,12 +87,18 @@ def _pieces(
     placements = place_clips(source.samples, rate, config)
     stream = _Stream(blocks)
     for place in placements.kept:
-        mono_T, meter = allocate(length), ChannelMeter(source.full_scale)
+        memory_T = allocate(length * (3 if config.stereo else 1))
+        mono_T, stereo_TC = memory_T[:length], memory_T[length:].reshape(-1, 2) if config.stereo else None
+        meter = ChannelMeter(source.full_scale)
         for at, channels in stream.parts(place):
             audio = [to_float(channel_T) for channel_T in channels]
             meter.add(audio)
             mix_to_mono(audio, mono_T[at : at + len(audio[0])])
+            if stereo_TC is not None:
+                _mix(audio, source.places, stereo_TC[at : at + len(audio[0])])
         mono_T[place.samples :] = 0
+        if stereo_TC is not None:
+            stereo_TC[place.samples :] = 0
         heard_T = mono_T[: place.samples]
         quality = measure(heard_T, meter, rate, silence_dbfs=config.quality.silence_dbfs)
         fault = judge_mix(heard_T, quality, meter, config.quality) or judge(heard_T, quality, config.quality)
@@ -102,6 +110,7 @@ def _pieces(
                 start_s=place.start / rate,
                 duration_s=place.samples / rate,
                 mono_T=mono_T,
+                stereo_TC=stereo_TC,
                 quality=quality,
             )
     if placements.too_short is not None:

@@ -282,8 +282,9 @@ def _refuse_other(found: Crate, wanted: Crate) -> None:
         return
     if found.config.hash() != wanted.config.hash():
         old, new = found.config.model_dump(mode="json"), wanted.config.model_dump(mode="json")
-        name = next(name for name in new if old.get(name) != new[name])
-        what = f"was made with {name}={old.get(name)!r}, asked for is {new[name]!r}"
+        name = next(name for name in {**old, **new} if old.get(name) != new.get(name))
+        asked = getattr(wanted.config, name)
+        what = f"was made with {name}={getattr(found.config, name)!r}, asked for is {asked!r}"
     else:
         what = (
             f"was embedded by {found.embedder.name} ({found.embedder.weights_hash[:12]}), asked for is "

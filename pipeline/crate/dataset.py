@@ -32,9 +32,10 @@ class ClipRow:
     labels: dict[str, Any]
     """The columns of `pipeline.crate.schema.labels_schema`; empty where no run was asked for."""
 
-    def audio(self, column: str = "audio") -> tuple[NDArray[np.float32], int]:
-        """Mono samples and their rate in Hz; the column must be among those that were asked for."""
-        return decode_flac(self.clip[column]["bytes"])
+    def audio(self, column: str = "audio", *, mono: bool = True) -> tuple[NDArray[np.float32], int]:
+        """Samples (T,) and their rate in Hz, or (T, C) if not `mono`; the column must be among those that were asked
+        for."""
+        return decode_flac(self.clip[column]["bytes"], mono=mono)
 
 
 def the_label_run(crate: Crate, name: str = "") -> str:

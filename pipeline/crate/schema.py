@@ -12,6 +12,7 @@ from pipeline.config import ClipsConfig
 
 __all__ = [
     "LABEL_TYPE",
+    "audio_channels",
     "audio_columns",
     "clips_schema",
     "labels_schema",
@@ -61,6 +62,11 @@ def audio_columns(config: ClipsConfig) -> dict[str, int]:
     return {"audio": first} | {f"audio_{rate / 1000:g}k".replace(".", "_"): rate for rate in others}
 
 
+def audio_channels(config: ClipsConfig) -> dict[str, int]:
+    """Column name -> channels of its FLAC."""
+    return {name: 2 if config.stereo and name == "audio" else 1 for name in audio_columns(config)}
+
+
 def plan_schema() -> pa.Schema:
     """One row a track: its shard and place in it, and all that is known of it without opening the file.
 
@@ -77,6 +83,7 @@ def clips_schema(config: ClipsConfig, dimension: int) -> pa.Schema:
     """One row a clip: identity, audio, embedding, quality, provenance.
 
     music_score: how much nearer to music than to other sounds, by the embedder; null where it cannot tell.
+    channels: of a stereo crate, how many of `audio` differ: 1 where left and right are the same samples.
     from_list, from_file: which of the describing columns and extras the list had, and which the file's own tags.
     """
     columns = audio_columns(config)
@@ -97,6 +104,7 @@ def clips_schema(config: ClipsConfig, dimension: int) -> pa.Schema:
             ("rms_dbfs", pa.float32()),
             ("clipped_share", pa.float32()),
             ("silent_share", pa.float32()),
+            *([("channels", pa.int32())] if config.stereo else []),
             ("source_key", _STRING),
             ("source_sha256", _STRING),
             ("source_bytes", pa.int64()),

@@ -126,7 +126,7 @@ def _look(
     def part(folder: str, columns: Sequence[str]) -> tuple[str, list[str]]:
         return part_name(*crate.at(folder, index)), list(dict.fromkeys([*columns, *wanted.get(folder, ())]))
 
-    names = [part(CLIPS, _CLIP_COLUMNS), part(REJECTS, _REJECT_COLUMNS)]
+    names = [part(CLIPS, _clip_columns(crate)), part(REJECTS, _REJECT_COLUMNS)]
     clips = check_files(crate.storage, names, markers[CLIPS], crate.shard_hash(index))
     parts = {}
     for folder, marker in markers.items():
@@ -150,7 +150,12 @@ def _prove(crate: Crate, index: int, plan: ShardPlan, look: _Look) -> Proof:
 
 _AT_ONCE = 4
 _CLIP_COLUMNS = ["clip_id", "track_id", "index"]
+_STEREO_COLUMNS = ["channels", "source_channels"]
 _REJECT_COLUMNS = ["track_id", "level", "reason", "index"]
+
+
+def _clip_columns(crate: Crate) -> list[str]:
+    return [*_CLIP_COLUMNS, *(_STEREO_COLUMNS if crate.config.stereo else [])]
 
 
 def _take(proof: Proof, part: CheckedFiles) -> None:
@@ -271,7 +276,7 @@ def _check_clips(crate: Crate, index: int, planned: list[str], part: CheckedFile
     marker = part.marker
     clips, rejects = (
         table.select(columns).to_pylist()
-        for table, columns in zip(part.tables, (_CLIP_COLUMNS, _REJECT_COLUMNS), strict=True)
+        for table, columns in zip(part.tables, (_clip_columns(crate), _REJECT_COLUMNS), strict=True)
     )
     with_clips = {row["track_id"] for row in clips}
     left_out = {row["track_id"] for row in rejects}
@@ -288,6 +293,12 @@ def _check_clips(crate: Crate, index: int, planned: list[str], part: CheckedFile
         proof.faults.append(f"shard {index} has a clip_id that is not of its track")
     if torn := with_clips & {row["track_id"] for row in rejects if row["level"] == "track"}:
         proof.faults.append(f"track {sorted(torn)[0]} has clips and is rejected as a whole")
+    for row in clips:
+        if crate.config.stereo and not 1 <= row["channels"] <= min(2, row["source_channels"]):
+            proof.faults.append(
+                f"clip {row['clip_id']} is said to have {row['channels']} channels, of {row['source_channels']} in its "
+                "source"
+            )
     _check_sequence(clips, rejects, proof)
     proof.clips += len(clips)
     proof.clip_rejects += sum(row["level"] == "clip" for row in rejects)

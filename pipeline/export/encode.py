@@ -31,15 +31,18 @@ def suffix(codec: str) -> str:
     return {"flac": "flac", "wav": "wav", "opus": "opus"}[codec]
 
 
-def from_column(flac: bytes, column_hz: int, rate_hz: int, codec: str, clip_samples: int) -> Audio:
-    """A crate's FLAC: as it is where rate and codec are the crate's own, else decoded, resampled down, encoded.
+def from_column(
+    flac: bytes, column: tuple[int, int], rate_hz: int, channels: int, codec: str, clip_samples: int
+) -> Audio:
+    """A crate's FLAC: as it is where all that is wanted is the crate's own, else decoded, mixed, resampled, encoded.
 
-    clip_samples: of a clip in the crate's column.
+    column: the rate and channels that the crate has. clip_samples: of a clip in the crate's column.
     """
-    if codec == "flac" and rate_hz == column_hz:
-        return Audio(data=flac, rate_hz=rate_hz, channels=1, samples=clip_samples)
-    mono_T, _ = decode_flac(flac)
-    return encode(resample_channels(mono_T[:, None], column_hz, rate_hz), rate_hz, codec)
+    column_hz, _ = column
+    if codec == "flac" and (rate_hz, channels) == column:
+        return Audio(data=flac, rate_hz=rate_hz, channels=channels, samples=clip_samples)
+    samples_T, _ = decode_flac(flac, mono=channels == 1)
+    return encode(resample_channels(samples_T.reshape(-1, channels), column_hz, rate_hz), rate_hz, codec)
 
 
 def encode(samples_TC: NDArray[np.float32], rate_hz: int, codec: str) -> Audio:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.crate.crate import Crate
-from pipeline.crate.schema import audio_columns
+from pipeline.crate.schema import audio_channels, audio_columns
 from pipeline.errors import BadInput, DecodeFailure
 from pipeline.source.fetch import fetched
 
@@ -39,22 +39,24 @@ def choose_audio(
     Raises BadInput for what neither has.
     """
     columns = audio_columns(crate.config)
-    has = ", ".join(f"{name} ({hz} Hz mono)" for name, hz in columns.items())
+    most = audio_channels(crate.config)
+    kind = {name: f"{hz} Hz {'mono' if most[name] == 1 else 'stereo'}" for name, hz in columns.items()}
+    has = ", ".join(f"{name} ({what})" for name, what in kind.items())
     if audio not in (None, "source", *columns):
         raise BadInput(f"{crate.storage.url} has no audio {audio!r}; it has {has}, and --audio source cuts again")
     if audio in columns:
         rate, wanted_channels = rate_hz or columns[str(audio)], channels or 1
-        if rate > columns[str(audio)] or wanted_channels > 1:
+        if rate > columns[str(audio)] or wanted_channels > most[str(audio)]:
             raise BadInput(
-                f"--audio {audio} is {columns[str(audio)]} Hz mono, asked for is {rate} Hz with {wanted_channels} "
+                f"--audio {audio} is {kind[str(audio)]}, asked for is {rate} Hz with {wanted_channels} "
                 "channels; more than the crate holds comes from its sources: --audio source"
             )
-        return AudioChoice(audio=str(audio), rate_hz=rate, channels=1)
+        return AudioChoice(audio=str(audio), rate_hz=rate, channels=wanted_channels)
     rate = rate_hz or wants_hz or max(columns.values())
     wanted_channels = channels or wants_channels or 1
-    if audio is None and wanted_channels == 1 and rate <= max(columns.values()):
-        _, name = min((hz, name) for name, hz in columns.items() if hz >= rate)
-        return AudioChoice(audio=name, rate_hz=rate, channels=1)
+    enough = [(hz, name) for name, hz in columns.items() if hz >= rate and most[name] >= wanted_channels]
+    if audio is None and enough:
+        return AudioChoice(audio=min(enough)[1], rate_hz=rate, channels=wanted_channels)
     if gone := missing_source(crate):
         first = next(iter(columns))
         raise BadInput(

@@ -13,7 +13,7 @@ from pipeline.audio.decode_guard import DecodeFailure, GuardedDecoder
 from pipeline.audio.pieces import WHOLE
 from pipeline.crate.crate import Crate, read_run
 from pipeline.crate.dataset import ClipRow, shard_rows
-from pipeline.crate.schema import audio_columns
+from pipeline.crate.schema import audio_channels, audio_columns
 from pipeline.crate.shards import read_marker, write_marker
 from pipeline.errors import BadInput
 from pipeline.export.encode import encode, from_column
@@ -193,10 +193,11 @@ def examples_of(exporter: Exporter, index: int, counts: Counter[str]) -> Iterato
         yield from (_whole_tracks(rows, counts) if spec.whole_tracks else (example for example, _ in rows))
     else:
         column_hz = audio_columns(crate.config)[spec.audio]
+        column = column_hz, audio_channels(crate.config)[spec.audio]
         samples = round(column_hz * crate.config.clip_s)
         for example, row in rows:
             flac = row.clip[spec.audio]["bytes"]
-            yield example.with_audio(from_column(flac, column_hz, spec.rate_hz, spec.codec, samples))
+            yield example.with_audio(from_column(flac, column, spec.rate_hz, spec.channels, spec.codec, samples))
 
 
 def _whole_tracks(rows: Iterator[tuple[Example, ClipRow]], counts: Counter[str]) -> Iterator[Example]:

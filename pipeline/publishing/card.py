@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.crate.crate import CLIPS, LABELS, Crate, label_runs, read_run
 from pipeline.crate.dataset import read_once
 from pipeline.crate.manifest import shard_counts
-from pipeline.crate.schema import audio_columns
+from pipeline.crate.schema import audio_channels, audio_columns
 from pipeline.publishing.attribution import ATTRIBUTION, attribution
 from pipeline.publishing.croissant import croissant_json
 from pipeline.publishing.datasheet import DATASHEET, datasheet, with_contact
@@ -57,7 +57,13 @@ def write_card(crate: Crate, sources: Sources | None = None) -> None:
     hours = counts["clips"] * crate.config.clip_s / 3600
     levels = ("row:", "track:", "clip:")
     rejects = [f"| {name} | {count} |" for name, count in sorted(counts.items()) if name.startswith(levels)]
-    audio = ", ".join(f"`{name}` ({rate / 1000:g} kHz)" for name, rate in audio_columns(crate.config).items())
+    sides = {1: "mono", 2: "two channels"}
+    audio = ", ".join(
+        f"`{name}` ({rate / 1000:g} kHz{f', {sides[channels]}' if crate.config.stereo else ''})"
+        for (name, rate), channels in zip(
+            audio_columns(crate.config).items(), audio_channels(crate.config).values(), strict=True
+        )
+    )
     if sources is None:
         read_once(crate, [sources := Sources()])
     licences = sources.licences
@@ -79,7 +85,8 @@ def write_card(crate: Crate, sources: Sources | None = None) -> None:
         "",
         f"{counts['clips']} clips of {crate.config.clip_s:g} s ({hours:.2f} hours) from {counts['tracks']} tracks, "
         "mined by cratedig.",
-        f"Audio columns: {audio}, FLAC, mono. Embedding: {crate.embedder.dimension} numbers from "
+        f"Audio columns: {audio}, FLAC{'' if crate.config.stereo else ', mono'}. "
+        f"Embedding: {crate.embedder.dimension} numbers from "
         f"{crate.embedder.name}, the mean over windows of {crate.embedder.window_s:g} s.",
         "",
         "```python",

@@ -41,8 +41,8 @@ _SECTIONS = (
     (
         "Preprocessing",
         (
-            ("What was done to the data?", "Decoded, mixed to mono, cut, resampled, judged, embedded, captioned; "
-             "crate.json has every setting."),
+            ("What was done to the data?", "Decoded, mixed to mono (`audio` of a crate mined with --stereo keeps "
+             "two channels), cut, resampled, judged, embedded, captioned; crate.json has every setting."),
             ("Is the raw data kept?", "Not in this folder; `source_sha256` names each file's bytes."),
             ("Is the software available?", "cratedig, Apache-2.0."),
         ),

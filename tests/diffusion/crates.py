@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.config import ClipsConfig
 from pipeline.crate.crate import CLIPS, LABELS, Crate
 from pipeline.crate.plan import Pour
-from pipeline.crate.schema import audio_columns, clips_schema, labels_schema
+from pipeline.crate.schema import audio_channels, audio_columns, clips_schema, labels_schema
 from pipeline.crate.seals import write_sealed
 from pipeline.crate.shards import ShardWriter, part_name, write_marker
 from pipeline.records import EmbedderCard, ShardReport
@@ -24,7 +24,7 @@ from pipeline.storage import Storage
 __all__ = ["make_crate", "tones"]
 
 Sound = Callable[[int, float], NDArray[np.float32]]
-"""(clip number, seconds) -> mono audio at 24 kHz."""
+"""(clip number, seconds) -> audio at 24 kHz: mono (T,), or (T, 2) for a stereo crate."""
 
 
 def tones(clip: int, seconds: float) -> NDArray[np.float32]:
@@ -46,11 +46,12 @@ def make_crate(
     sound: Sound = tones,
     words: Callable[[int], dict[str, Any]] | None = None,
     labels: str | None = "run",
+    stereo: bool = False,
     about: Callable[[int], dict[str, Any]] = lambda clip: {},
 ) -> Path:
     """`tracks` per shard and `clips` per track; `words(clip)` gives long, short and metadata texts, `about(clip)` other
     columns of its row."""
-    config = ClipsConfig(clip_s=clip_s, clips_per_track=clips)
+    config = ClipsConfig(clip_s=clip_s, clips_per_track=clips, stereo=stereo)
     card = EmbedderCard(
         name="none", sample_rate_hz=24_000, window_s=1.0, dimension=4, text_limit_tokens=16, licence="", revision="",
         weights_hash="0",
@@ -110,8 +111,9 @@ def _label(text: str) -> dict[str, Any]:
 
 
 def _clip_row(track_id: str, index: int, clip_s: float, audio: NDArray[np.float32], config: ClipsConfig) -> Any:
+    of = {column: audio.mean(1) if audio.ndim > count else audio for column, count in audio_channels(config).items()}
     columns = {
-        column: {"bytes": _flac(audio, rate), "path": "x.flac"} for column, rate in audio_columns(config).items()
+        column: {"bytes": _flac(of[column], rate), "path": "x.flac"} for column, rate in audio_columns(config).items()
     }
     clip_id = f"{track_id}-{index:04d}"
     return {
