@@ -46,7 +46,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--allow-duplicates", action="store_true", help="train on what cratedig dedup would leave out")
     parser.add_argument("--allow-contaminated", action="store_true", help="train on what is in an evaluation set")
     parser.add_argument(
-        "--run", dest="run_name", default="tiny", metavar="NAME", help="paper, gpu80, gpu24 or tiny (default: tiny)"
+        "--run",
+        dest="run_name",
+        default="tiny",
+        metavar="NAME",
+        help="paper, gpu80, gpu24, small or tiny (default: tiny)",
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: runs/NAME; each stage has a folder in it")
     tune = parser.add_argument_group("fine-tuning: the network and schedules are those of what it begins with")

@@ -143,7 +143,7 @@ class StageModel:
         mixed = device.type == "cuda" and weight.dtype == torch.float32  # a model still in training
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=mixed):
             clean_BCT = sample(
-                self.denoiser(given, settings.guidance, away),
+                self.denoiser(given, settings.guidance, away, between=(settings.guided_from, settings.guided_to)),
                 x_1,
                 times,
                 schedule,
@@ -164,10 +164,17 @@ class StageModel:
         times = sampling_times(self.config.stage, sampling, noise_schedule(self.config.noise))
         return calls(sampling.solver, len(times) - 1, sampling.walks)
 
-    def denoiser(self, given: dict[str, Tensor], guidance: float, away: dict[str, Tensor] | None = None) -> Denoiser:
+    def denoiser(
+        self,
+        given: dict[str, Tensor],
+        guidance: float,
+        away: dict[str, Tensor] | None = None,
+        *,
+        between: tuple[float, float] = (0.0, 1.0),
+    ) -> Denoiser:
         """The network with its conditions; with text and a guidance other than 1, both halves in one pass.
 
-        `away` has what the second half is told instead of nothing.
+        `away` has what the second half is told instead of nothing; guidance leads in the times `between`.
         """
         schedule = noise_schedule(self.config.noise)
         network: Callable[..., Tensor] = self.graphs or self.model
@@ -188,7 +195,9 @@ class StageModel:
             with_text, without_text = both.chunk(2)
             return noise(x, t_B, with_text), noise(x, t_B, without_text)
 
-        return guided(pair, guidance) if "text_BLW" in given and guidance != 1 else plain
+        if "text_BLW" not in given or guidance == 1:
+            return plain
+        return guided(pair, guidance, plain=plain if between != (0.0, 1.0) else None, between=between)
 
 
 def _held_estimate(

@@ -92,6 +92,9 @@ class SamplingConfig(_Frozen):
     """How often each ancestral step is taken, so that what is new follows what stands (RePaint). Not in the paper."""
     guidance: float = Field(default=1.0, ge=0)
     """The scale w of classifier-free guidance; 1 is none."""
+    guided_from: float = Field(default=0.0, ge=0, le=1)
+    guided_to: float = Field(default=1.0, ge=0, le=1)
+    """The times between which guidance leads; elsewhere the scale is 1 (arXiv 2404.07724). The paper: everywhere."""
     clip: Literal["dynamic", "static", "none"] = "dynamic"
     clip_percentile: float = Field(default=0.995, gt=0, le=1)
     """Of |x| in the clean estimate; the paper names dynamic clipping but not its percentile: this is Imagen's."""
@@ -258,6 +261,9 @@ class TrainConfig(_Frozen):
     global_batch: int = Field(ge=1)
     device_batch: int = Field(ge=1)
     """Samples a device takes at once; the global batch is reached by accumulation."""
+    draws: int = Field(default=1, ge=1)
+    """How many times and noises a crop is trained with in its step, at even distances of t: it is decoded once. More
+    than 1 is not in the paper."""
     peak_lr: float = Field(default=1e-4, gt=0)
     warmup_steps: int = Field(default=10_000, ge=0)
     cosine_steps: int = Field(default=2_500_000, ge=1)

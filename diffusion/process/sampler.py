@@ -59,10 +59,21 @@ def sample(
     return solve(solver, predict, x_1, grid)
 
 
-def guided(pair: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], scale: float) -> Denoiser:
-    """w eps(x, c) + (1 - w) eps(x): classifier-free guidance (PAPER 3.1). `pair` gives (with text, without)."""
+def guided(
+    pair: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    scale: float,
+    *,
+    plain: Denoiser | None = None,
+    between: tuple[float, float] = (0.0, 1.0),
+) -> Denoiser:
+    """w eps(x, c) + (1 - w) eps(x): classifier-free guidance (PAPER 3.1). `pair` gives (with text, without).
+
+    Outside of the times `between`, the prediction with text alone: `plain`.
+    """
 
     def denoise(x: Tensor, t_B: Tensor) -> Tensor:
+        if plain is not None and not between[0] <= float(t_B[0]) <= between[1]:
+            return plain(x, t_B)
         with_text, without_text = pair(x, t_B)
         return scale * with_text + (1 - scale) * without_text
 

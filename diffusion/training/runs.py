@@ -9,7 +9,7 @@ from diffusion.model.stages import paper_stage
 from diffusion.model.unet_config import UNetConfig
 from pipeline.errors import BadInput
 
-__all__ = ["RUNS", "gpu24", "gpu80", "named_run", "paper", "tiny"]
+__all__ = ["RUNS", "gpu24", "gpu80", "named_run", "paper", "small", "tiny"]
 
 
 def paper(stage: StageName) -> TrainConfig:
@@ -99,6 +99,36 @@ def tiny(stage: StageName) -> TrainConfig:
     )
 
 
+def small(stage: StageName) -> TrainConfig:
+    """`tiny` where there is a GPU for a quarter of an hour and a crate of thousands of clips: the spectrogram generator
+    of the cascade that comes with cratedig.
+
+    Twice the parameters, at the rates where lines and strokes are; crops of bars; each crop with four times and noises,
+    for decoding it costs the loader more than they cost the GPU. The other stages are `tiny`'s, in larger batches.
+    """
+    config = tiny(stage)
+    common = {
+        "run": "small", "precision": "bf16", "compile": True, "holdout_share": 0.02, "loader_threads": 8,
+        "checkpoint_every": 1_000, "log_every": 50, "warmup_steps": 200, "draws": 4,
+    }  # fmt: skip
+    if stage != "spectrogram-generator":
+        return config.with_changes(
+            **common, global_batch=16, device_batch=16, total_steps=5_000, cosine_steps=5_000, ema_decay=0.999
+        )
+    unet = {"base": 192, "multipliers": (1, 1, 1, 1), "blocks": (2, 1, 1, 1)}
+    wide = UNetConfig.model_validate({**config.stage.unet.model_dump(), **unet})
+    return config.with_changes(
+        **common,
+        stage=config.stage.model_copy(update={"unet": wide, "crop_s": 7.68}),
+        global_batch=64,
+        device_batch=64,
+        peak_lr=1.2e-3,
+        total_steps=12_000,
+        cosine_steps=12_000,
+        ema_decay=0.999,
+    )
+
+
 def _tiny_stage(stage: StageName) -> StageConfig:
     full = paper_stage(stage)
     none, deep = (False,) * 4, (False, False, True, True)
@@ -166,7 +196,13 @@ def _tiny_stage(stage: StageName) -> StageConfig:
     )
 
 
-RUNS: dict[str, Callable[[StageName], TrainConfig]] = {"paper": paper, "gpu80": gpu80, "gpu24": gpu24, "tiny": tiny}
+RUNS: dict[str, Callable[[StageName], TrainConfig]] = {
+    "paper": paper,
+    "gpu80": gpu80,
+    "gpu24": gpu24,
+    "small": small,
+    "tiny": tiny,
+}
 
 
 def named_run(run: str, stage: str) -> TrainConfig:

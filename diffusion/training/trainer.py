@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from diffusion.data.batch import Batch, make_batch
+from diffusion.data.batch import Batch, make_batch, more_draws
 from diffusion.data.example import Example
 from diffusion.data.loader import ClipLoader, Waited, one_ahead
 from diffusion.data.text_source import TextSource
@@ -147,7 +147,7 @@ class Trainer:
         with (
             signals() as stop,
             self.log,
-            contextlib.closing(one_ahead(self.loader.batches(positions), self._batch)) as made,
+            contextlib.closing(one_ahead(self.loader.batches(positions), self._train_batch)) as made,
         ):
             batches = Waited(made)
             while self.step < config.total_steps:
@@ -263,6 +263,9 @@ class Trainer:
 
     def _batch(self, examples: Sequence[Example]) -> Batch:
         return make_batch(examples, self.stage, self.text, self.accelerator.device)
+
+    def _train_batch(self, examples: Sequence[Example]) -> Batch:
+        return more_draws(self._batch(examples), self.config.draws, self.config.seed)
 
     def _any(self, flag: bool) -> bool:
         """Whether any rank raised the flag, so that all stop at the same step."""

@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     music.add_argument("out", type=Path)
     music.add_argument("--pieces", type=int, default=2400, help="of ten seconds (default: 2400)")
     music.add_argument("--seed", type=int, default=0)
+    music.add_argument("--workers", type=int, default=1)
     return parser
 
 
@@ -118,7 +119,7 @@ def _demo_music(args: argparse.Namespace) -> None:
 def _music(args: argparse.Namespace) -> None:
     from labeling.recipe.training.composed_music import write_composed_music
 
-    for done in write_composed_music(args.out, args.pieces, args.seed):
+    for done in write_composed_music(args.out, args.pieces, args.seed, workers=args.workers):
         if done % 100 == 0 or done == args.pieces:
             print(f"{done} of {args.pieces} pieces", flush=True)
 

@@ -187,7 +187,7 @@ def test_demos_end_to_end_from_the_runs_other_stages(run, crate, clap, tmp_path)
     ("words", "message"),
     [
         (["--crate", "c=0"], "above 0"),
-        (["--run", "huge", "--crate", "c"], "paper, gpu80, gpu24, tiny"),
+        (["--run", "huge", "--crate", "c"], "paper, gpu80, gpu24, small, tiny"),
         (["--crate", "c", "--batch", "0"], "global_batch"),
         (["--crate", "/nowhere"], "not a crate"),
     ],

@@ -113,6 +113,12 @@ def test_guidance_is_a_weighted_sum():
     assert model(torch.tensor([1.0]), torch.zeros(1)).item() == 5 - 40
 
 
+def test_guidance_leads_between_two_times_alone():
+    model = guided(lambda x, t: (x, 10 * x), 5.0, plain=lambda x, t: x, between=(0.2, 0.6))
+    for t, expected in ((0.1, 1.0), (0.2, -35.0), (0.6, -35.0), (0.7, 1.0)):
+        assert model(torch.tensor([1.0]), torch.full((1,), t, dtype=torch.float64)).item() == expected
+
+
 def test_dynamic_clipping_scales_by_the_percentile_sample_by_sample():
     clip = clip_estimate("dynamic", 0.9)
     quiet = torch.linspace(-0.5, 0.5, 10)

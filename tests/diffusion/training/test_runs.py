@@ -52,7 +52,7 @@ def test_stages_of_a_run_fit_each_other():
 
 
 def test_unknown_names():
-    with pytest.raises(BadInput, match="paper, gpu80, gpu24, tiny"):
+    with pytest.raises(BadInput, match="paper, gpu80, gpu24, small, tiny"):
         named_run("huge", "super-resolution")
     with pytest.raises(BadInput, match="no stage 'bass'"):
         named_run("tiny", "bass")

@@ -12,7 +12,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from diffusion.data.batch import make_batch
+from diffusion.data.batch import make_batch, more_draws
 from diffusion.data.crate_data import CrateClips
 from diffusion.data.example import audio_needed
 from diffusion.data.loader import ClipLoader, ClipSource
@@ -81,6 +81,33 @@ def test_each_stage_learns(stage, crate, clap, tmp_path):
         assert losses[0] == pytest.approx(1, abs=0.02)  # the exit convolution starts at zero
     assert held_out["model"] < 0.95 * held_out["zero"]
     assert held_out["model"] == trainer.held_out_loss(trainer.model)
+
+
+def test_a_crop_is_drawn_several_times_over_the_whole_range(crate):
+    stage = small_stage("super-resolution")
+    clips = CrateClips(crate, audio_needed(stage).rates_hz, text=False)
+    loader = ClipLoader([ClipSource(clips, clips.split(0.0).train)], stage, seed=0, text_drop=0.0)
+    batch = make_batch([loader.example(i) for i in range(3)], stage, None, "cpu")
+    assert more_draws(batch, 1, 0) is batch
+    more = more_draws(batch, 4, 0)
+    torch.testing.assert_close(more.t_B.view(4, 3).sort(0).values.diff(dim=0), torch.full((3, 3), 0.25))
+    for name, value in more.conditions.items():
+        assert torch.equal(value, torch.cat([batch.conditions[name]] * 4))
+    assert torch.equal(more.clean_BCT[9:], batch.clean_BCT)
+    assert torch.equal(more.noise_BCT[:3], batch.noise_BCT)
+    assert torch.corrcoef(more.noise_BCT.flatten(1)).fill_diagonal_(0).abs().max() < 0.1
+    assert torch.equal(more_draws(batch, 4, 0).noise_BCT, more.noise_BCT)
+    assert not torch.equal(more_draws(batch, 4, 1).noise_BCT, more.noise_BCT)
+
+
+def test_several_draws_resume_to_the_bit(crate, clap, tmp_path):
+    config = small_run("waveform-cascader", clap, draws=3, total_steps=4)
+    train(config, crate, tmp_path / "whole")
+    train(config.with_changes(total_steps=2), crate, tmp_path / "two")
+    train(config, crate, tmp_path / "two")
+    whole, two = (read_losses(tmp_path / name) for name in ("whole", "two"))
+    assert [row["loss"] for row in whole] == [row["loss"] for row in two]
+    assert len(whole) == 4
 
 
 @pytest.mark.parametrize("predicts", ["noise", "velocity", "clean"])

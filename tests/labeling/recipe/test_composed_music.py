@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from labeling.recipe.rendering.render import RATE_HZ, WINDOW_S
+from labeling.recipe.rendering.soundfont import FLUID_R3
 from labeling.recipe.training import composed_music
 from pipeline.source.listing import list_input
 
@@ -38,3 +39,14 @@ def test_pieces_are_a_list_that_can_be_mined_and_grow(tmp_path, monkeypatch):
     assert (len(audio_T), rate_hz) == (240_000, 24_000)
     assert np.abs(audio_T).max() == pytest.approx(0.7, abs=1e-3)
     assert len(list_input(str(tmp_path / "b/metadata.csv")).tracks) == 5
+
+
+def test_two_workers_write_the_same_music(tmp_path):
+    """With the soundfont, which workers load themselves; music of several workers is that of one."""
+    if not FLUID_R3.is_file():
+        pytest.skip("needs Debian's fluid-soundfont-gm")
+    pytest.importorskip("tinysoundfont")
+    for name, workers in (("one", 1), ("two", 2)):
+        assert list(composed_music.write_composed_music(tmp_path / name, 3, 7, workers=workers)) == [1, 2, 3]
+    for file in sorted((tmp_path / "one").iterdir()):
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
