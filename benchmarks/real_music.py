@@ -35,7 +35,7 @@ from labeling.embedders.embedder import Embedder
 from labeling.embedders.scoring import Scoring, chance_to_hold, read_scoring
 from labeling.evaluation.tag_facts import TAGGED_FACTS, fact_scores
 from labeling.recipe.judging.calibrate import fact_direction
-from labeling.recipe.judging.recorded import recorded_clips
+from labeling.recipe.training.recorded import recorded_clips
 from labeling.search.exact import Captions, ExactSearch, Found
 from labeling.search.some import SomeCaptions, SomeSearch, heard_rows
 from labeling.search.stated import StatedCaptions, instrument_of, stated_table

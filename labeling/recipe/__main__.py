@@ -25,6 +25,12 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--seed", type=int, default=0)
     render.add_argument("--workers", type=int, default=1)
 
+    recorded = steps.add_parser(
+        "recorded", help="cut windows from recorded music that nothing is known of, for `train --recorded`"
+    )
+    recorded.add_argument("out", type=Path)
+    recorded.add_argument("music", type=Path, nargs="+", help="folders of tracks that are in no figure of the card")
+
     train = steps.add_parser("train", help="train a model folder on mel shards (resumes where it stopped)")
     train.add_argument("out", type=Path)
     train.add_argument("--data", type=Path, required=True)
@@ -34,6 +40,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--ramp", type=float, default=0.4)
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--init", type=Path, help="a model folder of this recipe to start from")
+    train.add_argument("--average", type=float, default=0.998, help="decay of the running average that is kept")
+    train.add_argument("--recorded", type=Path, help="recordings that nothing is known of, from `recorded`")
+    train.add_argument("--recorded-tracks", type=int, default=0, help="a step, two windows of each")
+    train.add_argument("--tone-share", type=float, default=0.0, help="of composed windows in a recording's tone")
+    train.add_argument("--same-track", type=float, default=0.0, help="weight: two windows of a track lie together")
+    train.add_argument("--same-facts", type=float, default=0.0, help="weight: and agree about facts")
+    train.add_argument("--moments", type=float, default=0.0, help="weight: recordings lie where composed windows do")
     train.add_argument("--device", default="auto")
     train.add_argument("--threads", type=int, default=0)
     train.add_argument("--writers", type=int, default=0, help="processes that write captions, beside a GPU")
@@ -128,9 +141,34 @@ def _train(args: argparse.Namespace) -> None:
     from labeling.recipe.training.train import TrainConfig, train
 
     config = TrainConfig(
-        steps=args.steps, batch=args.batch, learning_rate=args.learning_rate, ramp=args.ramp, seed=args.seed
+        steps=args.steps,
+        batch=args.batch,
+        learning_rate=args.learning_rate,
+        ramp=args.ramp,
+        average=args.average,
+        seed=args.seed,
+        recorded_tracks=args.recorded_tracks,
+        tone_share=args.tone_share,
+        same_track_weight=args.same_track,
+        same_facts_weight=args.same_facts,
+        moments_weight=args.moments,
     )
-    train(config, args.data, args.out, init=args.init, device=args.device, threads=args.threads, writers=args.writers)
+    train(
+        config,
+        args.data,
+        args.out,
+        init=args.init,
+        recorded=args.recorded,
+        device=args.device,
+        threads=args.threads,
+        writers=args.writers,
+    )
+
+
+def _recorded(args: argparse.Namespace) -> None:
+    from labeling.recipe.training.recorded_windows import write_recorded_windows
+
+    print(f"{args.out}: {write_recorded_windows(args.out, args.music)} windows")
 
 
 def _render(args: argparse.Namespace) -> None:
@@ -147,6 +185,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     steps = {
         "render": _render,
+        "recorded": _recorded,
         "train": _train,
         "evaluate": _evaluate,
         "calibrate": _calibrate,

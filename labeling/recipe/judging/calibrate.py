@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from labeling.embedders.by_name import load_embedder
 from labeling.embedders.embedder import Embedder, mean_direction
-from labeling.recipe.judging.recorded import recorded_clips
+from labeling.recipe.training.recorded import recorded_clips
 from pipeline.errors import BadInput
 from vocab.grammar.lexicon import WORDS
 

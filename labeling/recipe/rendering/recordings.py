@@ -21,7 +21,8 @@ Samples = NDArray[np.float32]
 SONIC_PI = Path("/usr/share/sonic-pi/samples")
 AUDIOPHOB = Path("/usr/share/hydrogen/data/drumkits/Audiophob")
 SPEECH = tuple(
-    Path("/usr/share/asterisk/sounds") / name for name in ("it_IT_f_Carlo", "it", "ru_RU_f_IvrvoiceRU", "ru")
+    Path("/usr/share/asterisk/sounds") / name
+    for name in ("it_IT_m_Carlo", "it_IT_f_Carlo", "it", "ru_RU_f_IvrvoiceRU", "ru")
 )
 _MOST_PROMPTS, _LONGEST_S = 240, 6.0
 

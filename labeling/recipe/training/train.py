@@ -21,9 +21,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from labeling.recipe.training.adapt import in_tone_of, moments_apart, same_facts, same_track
 from labeling.recipe.training.augment import augment
 from labeling.recipe.training.data import Shards
 from labeling.recipe.training.model import build_model, continue_model, multi_hot, save_model, set_input_statistics
+from labeling.recipe.training.recorded_windows import RecordedWindows
 from labeling.recipe.training.texts import CaptionWriters
 from labeling.recipe.training.tokenizer import save_processor
 from pipeline.errors import BadInput
@@ -52,6 +54,13 @@ class TrainConfig:
     unknown_share: float = 0.2
     """Of words that say nothing, replaced by the unknown token."""
     seed: int = 0
+    recorded_tracks: int = 0
+    """Tracks of unlabelled recordings a step, two windows of each; the four that follow are about them."""
+    tone_share: float = 0.0
+    """Of composed windows, how many go part of the way towards the tone of a recording."""
+    same_track_weight: float = 0.0
+    same_facts_weight: float = 0.0
+    moments_weight: float = 0.0
 
 
 def soft_info_nce(
@@ -74,9 +83,16 @@ class _Trainer:
     """One run: model, optimiser, and what a checkpoint holds."""
 
     def __init__(
-        self, config: TrainConfig, data: Shards, out: Path, init: Path | None, device: str, writers: int = 0
+        self,
+        config: TrainConfig,
+        data: Shards,
+        out: Path,
+        init: Path | None,
+        device: str,
+        writers: int = 0,
+        recorded: RecordedWindows | None = None,
     ) -> None:
-        self.config, self.data, self.out, self.device = config, data, out, device
+        self.config, self.data, self.out, self.device, self.recorded = config, data, out, device, recorded
         torch.manual_seed(config.seed)
         out.mkdir(parents=True, exist_ok=True)
         tokenizer = save_processor(out)
@@ -101,7 +117,7 @@ class _Trainer:
         )
         self.parameters = [p for _, p in named]
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.step, self.recent = 0, {"loss": 0.0, "tags": 0.0}
+        self.step, self.recent = 0, {"loss": 0.0, "tags": 0.0, "recorded": 0.0}
 
     def _model(self, tokenizer: Any, init: Path | None) -> Any:
         if init is not None:
@@ -126,18 +142,27 @@ class _Trainer:
         indices, hot_BN, (tokens, stated_CN) = self._next_batch()
         mels_BFM = self.data.mels_on(indices, self.device)
         has_BN = torch.from_numpy(hot_BN).to(self.device)
+        recorded_2TFM = self._recorded(step_seed)
+        if recorded_2TFM is not None and c.tone_share:
+            mels_BFM = self._in_tone(mels_BFM, recorded_2TFM.flatten(0, 1), step_seed)
         mels_BFM = self._augmented(mels_BFM, step_seed)
         stated_CN = stated_CN.to(self.device)
         positive_CB = (stated_CN @ has_BN.T >= stated_CN.sum(1, keepdim=True) - 0.5).float()
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
         self.norm.eval()  # its statistics stay as they were set
+        count = len(mels_BFM)
+        if recorded_2TFM is not None:
+            both = augment(recorded_2TFM.flatten(0, 1), torch.Generator().manual_seed(step_seed + 1))
+            mels_BFM = torch.cat([mels_BFM, both])
         with torch.autocast(self.device, dtype=torch.bfloat16):
             hidden = self.model.audio_model(input_features=mels_BFM[:, None]).pooler_output
             windows_BD = self.model.audio_projection(hidden)
             tokens = {k: v.to(self.device) for k, v in tokens.items()}
             captions_CD = self.model.text_projection(self.model.text_model(**tokens).pooler_output)
             tags_BN = self.tags(hidden)
+        adapted = self._adapted(windows_BD.float(), tags_BN.float(), count)
+        windows_BD, tags_BN = windows_BD[:count], tags_BN[:count]
         contrast = soft_info_nce(
             torch.nn.functional.normalize(captions_CD.float(), dim=-1),
             torch.nn.functional.normalize(windows_BD.float(), dim=-1),
@@ -147,11 +172,41 @@ class _Trainer:
         )
         tag_loss = torch.nn.functional.binary_cross_entropy_with_logits(tags_BN.float(), has_BN, reduction="none")
         tag_loss = tag_loss.sum(1).mean() / 6
-        (contrast + c.tag_loss_weight * tag_loss).backward()  # type: ignore[no-untyped-call]
+        (contrast + c.tag_loss_weight * tag_loss + adapted).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        self._after_step(float(contrast.detach()), float(tag_loss.detach()))
+        self._after_step(float(contrast.detach()), float(tag_loss.detach()), float(adapted.detach()))
+
+    def _recorded(self, step_seed: int) -> torch.Tensor | None:
+        """(2, T, F, M) of the step."""
+        if self.recorded is None:
+            return None
+        return self.recorded.pairs(self.config.recorded_tracks, np.random.default_rng((2, step_seed)))
+
+    def _in_tone(self, mels_BFM: torch.Tensor, recorded_XFM: torch.Tensor, step_seed: int) -> torch.Tensor:
+        random = torch.Generator().manual_seed(step_seed + 2)
+        whose = torch.randint(len(recorded_XFM), (len(mels_BFM),), generator=random).to(self.device)
+        share = torch.rand(len(mels_BFM), generator=random)
+        share *= torch.rand(len(mels_BFM), generator=random) < self.config.tone_share
+        return in_tone_of(mels_BFM, recorded_XFM[whose], share.to(self.device))
+
+    def _adapted(self, windows_XD: torch.Tensor, tags_XN: torch.Tensor, count: int) -> torch.Tensor:
+        """What the recordings of a step, which follow its `count` composed windows, add to the loss."""
+        c, total = self.config, torch.zeros((), device=self.device)
+        if len(windows_XD) == count:
+            return total
+        unit_XD = torch.nn.functional.normalize(windows_XD, dim=-1)
+        recorded_2TD = unit_XD[count:].reshape(2, -1, unit_XD.shape[1])
+        if c.same_track_weight:
+            total = total + c.same_track_weight * same_track(recorded_2TD)
+        if c.same_facts_weight:
+            total = total + c.same_facts_weight * same_facts(
+                tags_XN[count:].reshape(2, -1, tags_XN.shape[1]), tags_XN[:count]
+            )
+        if c.moments_weight:
+            total = total + c.moments_weight * moments_apart(unit_XD[:count], unit_XD[count:])
+        return total
 
     def _seed(self, step: int) -> int:
         return (self.config.seed * 1_000_003 + step) % 2**63
@@ -176,7 +231,7 @@ class _Trainer:
         return torch.where(chosen[:, None, None], augment(mels_BFM, generator), mels_BFM)
 
     @torch.no_grad()
-    def _after_step(self, contrast: float, tag_loss: float) -> None:
+    def _after_step(self, contrast: float, tag_loss: float, adapted: float) -> None:
         self.model.logit_scale_a.clamp_(0, 4.2)
         self.model.logit_scale_t.clamp_(0, 4.2)
         self.step += 1
@@ -185,8 +240,8 @@ class _Trainer:
         names = [name for name, value in now.items() if value.is_floating_point()]
         torch._foreach_lerp_([self.average[n] for n in names], [now[n] for n in names], 1 - decay)
         weight = 1.0 if self.step == 1 else 0.03
-        self.recent["loss"] += weight * (contrast - self.recent["loss"])
-        self.recent["tags"] += weight * (tag_loss - self.recent["tags"])
+        for name, value in (("loss", contrast), ("tags", tag_loss), ("recorded", adapted)):
+            self.recent[name] += weight * (value - self.recent[name])
 
     # --- files
 
@@ -237,6 +292,7 @@ def train(
     out: Path,
     *,
     init: Path | None = None,
+    recorded: Path | None = None,
     device: str = "auto",
     threads: int = 0,
     writers: int = 0,
@@ -244,6 +300,7 @@ def train(
 ) -> None:
     """Trains to the end of `config.steps`, or goes on from where a run in `out` stopped.
 
+    recorded: a folder of `write_recorded_windows`, which `config.recorded_tracks` and what follows it are about.
     writers: processes that write captions beside a GPU; 0 writes them in this one.
 
     The bundled model: `python -m labeling.recipe train OUT --data SHARDS` (its card says steps, time and result).
@@ -252,8 +309,11 @@ def train(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if threads:
         torch.set_num_threads(threads)
+    if (recorded is None) != (config.recorded_tracks == 0):
+        raise BadInput("recordings are for steps that take tracks of them: give both --recorded and --recorded-tracks")
     data = Shards(data_folder)
-    trainer = _Trainer(config, data, out, init, device, writers)
+    windows = RecordedWindows(recorded, device) if recorded else None
+    trainer = _Trainer(config, data, out, init, device, writers, windows)
     went_on = trainer.resume()
     print(
         f"{len(data)} windows, {'from step ' + str(trainer.step) if went_on else 'from the start'}, {device}",
@@ -264,11 +324,12 @@ def train(
         trainer.take_step()
         if trainer.step % 50 == 0:
             data.refresh()
-            windows = (trainer.step - first) * config.batch
+            seen = (trainer.step - first) * config.batch
+            losses = " ".join(f"{name} {value:.3f}" for name, value in trainer.recent.items())
             print(
-                f"step {trainer.step} of {config.steps}: loss {trainer.recent['loss']:.3f} "
-                f"tags {trainer.recent['tags']:.3f}, {windows / (time.monotonic() - started):.0f} windows/s, "
-                f"{1e3 * (time.process_time() - cpu) / windows:.1f} CPU ms a window, {len(data)} windows",
+                f"step {trainer.step} of {config.steps}: {losses}, "
+                f"{seen / (time.monotonic() - started):.0f} windows/s, "
+                f"{1e3 * (time.process_time() - cpu) / seen:.1f} CPU ms a window, {len(data)} windows",
                 flush=True,
             )
         if time.monotonic() - saved > checkpoint_every_s:

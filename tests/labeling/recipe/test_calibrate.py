@@ -15,7 +15,7 @@ from labeling.embedders.clap import ClapEmbedder
 from labeling.embedders.scoring import chance_to_hold, read_scoring
 from labeling.recipe.judging.calibrate import calibrate, fact_direction, fact_vector
 from labeling.recipe.judging.probes import embed_windows, probes, verdicts
-from labeling.recipe.judging.recorded import recorded_clips
+from labeling.recipe.training.recorded import recorded_clips
 from tests.audio_files import chord, write_audio
 from vocab.grammar.lexicon import WORDS
 

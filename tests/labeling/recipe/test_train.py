@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,22 @@ def test_frequency_code_tells_every_band_apart() -> None:
     assert code.shape == (128,)
     rows = {tuple(code[8 * k : 8 * k + 8].round(decimals=4).tolist()) for k in range(16)}
     assert len(rows) == 16
+
+
+def test_recordings_take_part_and_a_stopped_run_meets_the_same_ones(data: Path, tmp_path: Path) -> None:
+    recorded = tmp_path / "recorded"
+    recorded.mkdir()
+    mels = np.random.default_rng(1).integers(40, 200, (12, 512, 128)).astype(np.uint8)
+    np.savez(recorded / "songs.npz", mels=mels, tracks=np.repeat(["a", "b", "c", "d"], 3))
+    config = replace(CONFIG, recorded_tracks=3, tone_share=0.5, same_track_weight=0.3, same_facts_weight=1.0)
+    config = replace(config, moments_weight=0.3)
+    train(config, data, tmp_path / "one", recorded=recorded, device="cpu")
+    train(config, data, tmp_path / "again", recorded=recorded, device="cpu")
+    train(CONFIG, data, tmp_path / "without", device="cpu")
+    one, again, without = ((tmp_path / d / "model.safetensors").read_bytes() for d in ("one", "again", "without"))
+    assert one == again != without
+
+
+def test_recordings_without_a_number_of_tracks_are_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="--recorded-tracks"):
+        train(CONFIG, data, tmp_path / "m", recorded=tmp_path, device="cpu")
