@@ -18,11 +18,13 @@ schedule and is multiplied up; `--full` runs them all.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -34,7 +36,7 @@ from diffusion.generation.cascade import CASCADES
 from diffusion.generation.stage_model import StageModel
 from diffusion.model.config import StageConfig
 from diffusion.model.cost import stage_cost
-from diffusion.model.kernels import CudaGraphs, compile_where_it_works, fast_kernels
+from diffusion.model.kernels import CudaGraphs, compile_where_it_works, fast_kernels, fast_weights
 from diffusion.model.unet import UNet
 from diffusion.process.noise import noise_schedule
 from diffusion.process.sampler import batch_noise, clip_estimate, sample
@@ -89,7 +91,7 @@ def train(config: StageConfig, size: int, device: torch.device, steps: int, args
     """Forward, backward, clipping and Adam of `size` samples, `steps` times."""
     torch.manual_seed(0)
     with device:
-        model = UNet(config.unet, gradient_checkpointing=args.gradient_checkpointing)
+        model = fast_weights(UNet(config.unet, gradient_checkpointing=args.gradient_checkpointing), device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=device.type == "cuda")
     ema = [p.detach().clone() for p in model.parameters()]
     if args.compile:
@@ -107,13 +109,18 @@ def train(config: StageConfig, size: int, device: torch.device, steps: int, args
         torch._foreach_lerp_(ema, [p.detach() for p in model.parameters()], 1e-4)
         wait(device)
 
-    for _ in range(steps + 2):
+    def timed() -> None:
         wait(device)
         start = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - start)
-    if args.kernels:
-        print(kernel_table(step, device), flush=True)
+
+    timed()
+    with file_lock(args.lock) if args.lock else nullcontext():
+        for _ in range(steps + 1):
+            timed()
+        if args.kernels:
+            print(kernel_table(step, device), flush=True)
     step_s = sorted(seconds[2:])[len(seconds[2:]) // 2]
     peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
     return {
@@ -123,6 +130,13 @@ def train(config: StageConfig, size: int, device: torch.device, steps: int, args
         "samples_per_s": round(size / step_s, 3),
         "peak_gib": peak,
     }
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def kernel_table(step: Callable[[], None], device: torch.device) -> str:
@@ -221,7 +235,7 @@ def generate_report(args: argparse.Namespace, device: torch.device) -> dict[str,
         config = named_run(args.run, stage).stage
         torch.manual_seed(0)
         with device:
-            model = UNet(config.unet).eval().requires_grad_(False)
+            model = fast_weights(UNet(config.unet).eval().requires_grad_(False), device)
         if device.type == "cuda":
             model = model.to(torch.bfloat16)
         if args.compile:
@@ -268,6 +282,9 @@ def main() -> None:
     one.add_argument("--batch", type=int, default=0, help="0 for the largest that fits")
     one.add_argument("--steps", type=int, default=10)
     one.add_argument("--gradient-checkpointing", action="store_true")
+    one.add_argument(
+        "--lock", type=Path, help="a file: several stages may compile at the same time, and are timed in turn"
+    )
     one.add_argument("--kernels", action="store_true", help="the kernels of a step that take most of its time")
     one.add_argument("--crate", type=Path, help="and the product's own loop, on this crate")
     two = commands.add_parser("generate")

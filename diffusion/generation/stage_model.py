@@ -18,7 +18,7 @@ from diffusion.data.text_source import TextSource
 from diffusion.generation.held import Held
 from diffusion.model.checkpoint import read_checkpoint
 from diffusion.model.config import SamplingConfig, StageConfig
-from diffusion.model.kernels import CudaGraphs, compile_where_it_works, fast_kernels, why_not_compiled
+from diffusion.model.kernels import CudaGraphs, compile_where_it_works, fast_kernels, fast_weights, why_not_compiled
 from diffusion.model.lora import add_lora, merge_lora
 from diffusion.model.unet import UNet
 from diffusion.process.augment import add_noise
@@ -74,7 +74,7 @@ class StageModel:
         if checkpoint.config.lora_rank:
             merge_lora(model)
         dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
-        model = model.to(device, dtype).eval().requires_grad_(False)
+        model = fast_weights(model.to(device, dtype).eval().requires_grad_(False), device)
         if compile:
             compile_where_it_works(model, device)
         source = checkpoint.config.text_encoder

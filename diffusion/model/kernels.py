@@ -14,7 +14,7 @@ from torch import Tensor
 
 from diffusion.model.unet import UNet
 
-__all__ = ["CudaGraphs", "compile_where_it_works", "fast_kernels", "why_not_compiled"]
+__all__ = ["CudaGraphs", "compile_where_it_works", "fast_kernels", "fast_weights", "why_not_compiled"]
 
 _WARM_UP = 3
 _COMPILERS = ("g++", "c++", "clang++")
@@ -25,6 +25,11 @@ def fast_kernels(device: torch.device | str) -> None:
     if torch.device(device).type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+
+
+def fast_weights(model: UNet, device: torch.device | str) -> UNet:
+    """The model with its weights laid out as the device's kernels want them."""
+    return model.weights_channels_last() if torch.device(device).type == "cuda" else model
 
 
 def compile_where_it_works(

@@ -24,7 +24,7 @@ from diffusion.data.loader import ClipLoader, Waited, one_ahead
 from diffusion.data.text_source import TextSource
 from diffusion.model.checkpoint import Checkpoint, save_checkpoint
 from diffusion.model.config import TrainConfig
-from diffusion.model.kernels import compile_where_it_works, fast_kernels
+from diffusion.model.kernels import compile_where_it_works, fast_kernels, fast_weights
 from diffusion.model.lora import add_lora
 from diffusion.model.unet import UNet
 from diffusion.training.distill import Distillation
@@ -98,6 +98,7 @@ class Trainer:
             model.load_state_dict(start)
         if config.lora_rank:
             add_lora(model, config.lora_rank)
+        fast_weights(model, self.accelerator.device)
         self.distillation: Distillation | None = None
         if config.distill is not None:
             teacher = config.stage.model_copy(update={"predicts": config.distill.teacher_predicts})
@@ -291,7 +292,10 @@ class Trainer:
                 continue
             plain.state[parameter] = {
                 "step": torch.tensor(float(self.step), device=parameter.device if fused else "cpu"),
-                **{m: tensors[f"{m}.{name}"].to(parameter.device) for m in ("exp_avg", "exp_avg_sq")},
+                **{
+                    m: torch.empty_like(parameter).copy_(tensors[f"{m}.{name}"])  # laid out as the parameter is
+                    for m in ("exp_avg", "exp_avg_sq")
+                },
             }
 
 

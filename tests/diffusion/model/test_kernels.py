@@ -48,6 +48,24 @@ def test_where_code_is_kept(monkeypatch, tmp_path):
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "mine")
 
 
+def test_weights_laid_out_for_a_gpu_are_the_same_weights():
+    """Values, outputs, and gradients in the parameters' layout, so that an optimizer reads both in one order."""
+    torch.manual_seed(0)
+    model = UNet(small_stage("super-resolution").unet)
+    torch.nn.init.normal_(model.exit.weight)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    x, t = torch.randn(2, 1, 256), torch.rand(2)
+    plain = model(x, t, stacked_BCT=x)
+    assert model.weights_channels_last() is model
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    kernel = model.down[0].blocks[0].conv_1.weight
+    assert kernel.unsqueeze(2).is_contiguous(memory_format=torch.channels_last)
+    out = model(x, t, stacked_BCT=x)
+    torch.testing.assert_close(out, plain)
+    out.square().mean().backward()
+    assert kernel.grad.stride() == kernel.stride()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_graphs_without_cuda_are_refused(run):
     with pytest.raises(BadInput, match="no CUDA device"):
