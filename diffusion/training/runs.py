@@ -103,13 +103,14 @@ def small(stage: StageName) -> TrainConfig:
     """`tiny` where there is a GPU for a quarter of an hour and a crate of thousands of clips: the spectrogram generator
     of the cascade that comes with cratedig.
 
-    Twice the parameters, at the rates where lines and strokes are; crops of bars; each crop with four times and noises,
-    for decoding it costs the loader more than they cost the GPU. The other stages are `tiny`'s, in larger batches.
+    Twice the parameters, at the rates where lines and strokes are; crops of bars; each crop with eight times and
+    noises, for decoding it costs the loader more than they cost the GPU. The other stages are `tiny`'s, in larger
+    batches.
     """
     config = tiny(stage)
     common = {
         "run": "small", "precision": "bf16", "compile": True, "holdout_share": 0.02, "loader_threads": 8,
-        "checkpoint_every": 1_000, "log_every": 50, "warmup_steps": 200, "draws": 4,
+        "checkpoint_every": 1_000, "log_every": 50, "warmup_steps": 200, "draws": 8,
     }  # fmt: skip
     if stage != "spectrogram-generator":
         return config.with_changes(
@@ -120,8 +121,8 @@ def small(stage: StageName) -> TrainConfig:
     return config.with_changes(
         **common,
         stage=config.stage.model_copy(update={"unet": wide, "crop_s": 7.68}),
-        global_batch=64,
-        device_batch=64,
+        global_batch=48,
+        device_batch=48,
         peak_lr=1.2e-3,
         total_steps=12_000,
         cosine_steps=12_000,
