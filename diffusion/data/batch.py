@@ -21,7 +21,6 @@ from diffusion.process.diffused import to_diffused
 from diffusion.process.mel import log_mel
 from diffusion.process.noise import noise_schedule
 from diffusion.process.upsample import fft_upsample
-from pipeline.ids import hash_u64
 
 __all__ = ["Batch", "make_batch", "mel_condition", "more_draws", "network_condition", "waveform_condition"]
 
@@ -79,12 +78,11 @@ def make_batch(
 
 def more_draws(batch: Batch, draws: int, seed: int) -> Batch:
     """Each sample `draws` times: first as it is, then with other noise, its time moved on by 1 / draws each (from 1 on
-    to 0), so that every sample is seen over the whole range. The noise is a function of the seed and the batch."""
+    to 0), so that every sample is seen over the whole range."""
     if draws == 1:
         return batch
     device = batch.noise_BCT.device
-    key = hash_u64("draws", seed, batch.t_B.cpu().numpy().tobytes().hex())
-    generator = torch.Generator(device=device).manual_seed(key >> 1)
+    generator = torch.Generator(device=device).manual_seed(seed)
     shape = ((draws - 1) * len(batch.t_B), *batch.noise_BCT.shape[1:])
     noise_BCT = torch.randn(shape, generator=generator, device=device)
     moved = [(batch.t_B + draw / draws) % 1 for draw in range(draws)]

@@ -32,6 +32,7 @@ from diffusion.training.losses import SaysNothing, loss_of, losses_by_level
 from diffusion.training.run_log import RunLog
 from diffusion.training.stopping import Stopped, signals
 from pipeline.errors import RunFailed
+from pipeline.ids import hash_u64
 
 __all__ = ["Trainer", "step_positions"]
 
@@ -266,7 +267,8 @@ class Trainer:
         return make_batch(examples, self.stage, self.text, self.accelerator.device)
 
     def _train_batch(self, examples: Sequence[Example]) -> Batch:
-        return more_draws(self._batch(examples), self.config.draws, self.config.seed)
+        seed = hash_u64("draws", self.config.seed, *(str(example.t) for example in examples)) >> 1
+        return more_draws(self._batch(examples), self.config.draws, seed)
 
     def _any(self, flag: bool) -> bool:
         """Whether any rank raised the flag, so that all stop at the same step."""
