@@ -4,7 +4,7 @@
 
 The crate has a header and no audio: six clips a track, 32 tracks a shard, row groups of 96. Its table of row groups is
 written by the product's own writer, and each rank is a process of its own that opens the crate as training does, up to
-the first clip of the first step. `--make` makes the table from track ids by the product's own deal, of fewer clips.
+the first clip of the first step. `--make` makes the table from track ids by the product's own deal.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from diffusion.data.clip_table import GROUPS, MadeSplit, cache_folder, kept_split, note_checked
 from diffusion.data.crate_data import CrateClips
-from diffusion.data.holdout import part_tracks
+from diffusion.data.holdout import RunsSeen, part_tracks
 from diffusion.data.loader import ClipLoader, ClipSource
 from diffusion.training.runs import named_run
 from pipeline.config import ClipsConfig
@@ -67,10 +67,11 @@ def drawn(clips: int) -> MadeSplit:
 
 
 def dealt(crate: Crate, clips: int) -> MadeSplit:
-    tracks = [f"track-{i:012x}" for i in range(clips // _CLIPS_PER_TRACK)]
-    parts = part_tracks(crate, {track: track for track in tracks}, 0.02)
-    rows = np.repeat(np.arange(len(tracks), dtype=np.uint32), _CLIPS_PER_TRACK)[: clips // _GROUP * _GROUP]
-    return MadeSplit.of(groups_of(clips), rows, tracks, parts)
+    seen = RunsSeen()
+    for i in range(clips // _GROUP * _GROUP // _CLIPS_PER_TRACK):
+        seen.add(track := f"track-{i:012x}", f"{track} of its artist", _CLIPS_PER_TRACK)
+    runs = seen.runs()
+    return MadeSplit.of(groups_of(clips), runs.clips_R, part_tracks(crate, runs, 0.02))
 
 
 def open_as_a_rank(folder: str) -> dict[str, float]:

@@ -42,6 +42,7 @@ GROUPS = np.dtype([("shard", "<i4"), ("group", "<i4"), ("first", "<i8"), ("rows"
 """A row group: where it is, the number of its first clip in the crate, and how many it has."""
 _SIDES = ("train", "validation", "test")
 _LOOK_S = 0.5
+_AT_ONCE = 4_096
 
 
 @dataclass(frozen=True)
@@ -132,20 +133,21 @@ class MadeSplit:
     about: Mapping[str, Any]
 
     @classmethod
-    def of(
-        cls, groups: NDArray[Any], track_of_row: NDArray[np.uint32], tracks: Sequence[str], parts: Parts
-    ) -> MadeSplit:
-        sides = (parts.train, parts.validation, parts.test)
-        of_track = np.array(
-            [sum(1 << i for i, side in enumerate(sides) if track in side) for track in tracks], dtype=np.uint8
-        )
-        side = of_track[track_of_row]
+    def of(cls, groups: NDArray[Any], clips_R: NDArray[np.int32], parts: Parts) -> MadeSplit:
+        side = np.repeat(parts.side_R, clips_R)
         return cls.counted(groups, side, {"hash": parts.hash, "left_out": dict(parts.left_out)})
 
     @classmethod
     def counted(cls, groups: NDArray[Any], side: NDArray[np.uint8], about: Mapping[str, Any]) -> MadeSplit:
-        starts = groups["first"]
-        counts = np.stack([np.add.reduceat((side >> i) & 1, starts, dtype=np.int32) for i in range(len(_SIDES))])
+        """Some row groups at a time: sums of bytes are made of their copies, which are larger."""
+        counts = np.zeros((len(_SIDES), len(groups)), np.int32)
+        for at in range(0, len(groups), _AT_ONCE):
+            some = groups[at : at + _AT_ONCE]
+            first, last = some[0], some[-1]
+            here = side[first["first"] : last["first"] + last["rows"]]
+            for i in range(len(_SIDES)):
+                ours = (here >> i) & 1
+                counts[i, at : at + len(some)] = np.add.reduceat(ours, some["first"] - first["first"], dtype=np.int32)
         return cls(groups, side, counts, about)
 
     def split(self) -> Split:

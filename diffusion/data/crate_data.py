@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from diffusion.data.clip_table import (
     note_checked,
     was_checked,
 )
-from diffusion.data.holdout import part_tracks
+from diffusion.data.holdout import Runs, RunsSeen, part_tracks
 from diffusion.data.text_batch import ClipTexts
 from pipeline.crate.crate import CLIPS, LABELS, Crate, label_runs, read_run
 from pipeline.crate.schema import audio_channels, audio_columns
@@ -29,6 +29,7 @@ from pipeline.crate.shards import part_name
 from pipeline.curation.tables import find_split, tables_hash
 from pipeline.errors import BadInput, CrateMismatch
 from pipeline.parquet import parquet_file
+from pipeline.threads import in_order
 
 __all__ = ["CrateClips", "Group"]
 
@@ -119,34 +120,28 @@ class CrateClips:
         }  # fmt: skip
 
         def make() -> MadeSplit:
-            groups, track_of_row, recordings = self._all_tracks()
-            if not recordings:
+            groups, runs = self._all_tracks()
+            if not len(groups):
                 raise BadInput(f"{self.url} holds no clip; its input had none that could be used: see its report")
             found = part_tracks(
-                self.crate, recordings, holdout_share, split=table, duplicates=duplicates, contaminated=contaminated
+                self.crate, runs, holdout_share, split=table, duplicates=duplicates, contaminated=contaminated
             )
-            return MadeSplit.of(groups, track_of_row, list(recordings), found)
+            return MadeSplit.of(groups, runs.clips_R, found)
 
         return kept_split(identity, make, keep=self._large)
 
-    def _all_tracks(self) -> tuple[NDArray[Any], NDArray[np.uint32], dict[str, str]]:
-        """Row groups; of each row the number of its track; and what copies of each track have in common."""
-        groups: list[tuple[int, int, int, int]] = []
-        numbers: list[NDArray[np.uint32]] = []
-        recordings: dict[str, str] = {}
-        number: dict[str, int] = {}
-        first = 0
-        with ThreadPoolExecutor(_READERS) as pool:
-            for shard, rows, sizes in pool.map(self._tracks_of, self.crate.shards):
-                for group, size in enumerate(sizes):
-                    if size:
-                        groups.append((shard, group, first, size))
-                    first += size
-                for row in rows:
-                    recordings.setdefault(row["track_id"], _recording(**row))
-                    number.setdefault(row["track_id"], len(number))
-                numbers.append(np.array([number[row["track_id"]] for row in rows], dtype=np.uint32))
-        return np.array(groups, GROUPS), np.concatenate([np.zeros(0, np.uint32), *numbers]), recordings
+    def _all_tracks(self) -> tuple[NDArray[Any], Runs]:
+        """Row groups that have a clip, and the tracks in their order."""
+        groups, seen, first = bytearray(), RunsSeen(), 0
+        looks = in_order(self._tracks_of, iter(self.crate.shards), at_once=_READERS)
+        for shard, rows, sizes in looks:
+            here = [(shard, n, first + sum(sizes[:n]), size) for n, size in enumerate(sizes) if size]
+            groups += np.array(here, GROUPS).tobytes()
+            first += sum(sizes)
+            for track, of_it in groupby(rows, key=lambda row: str(row["track_id"])):
+                its = list(of_it)
+                seen.add(track, _recording(**its[0]), len(its))
+        return np.frombuffer(bytes(groups), GROUPS), seen.runs()
 
     def _tracks_of(self, shard: int) -> tuple[int, list[dict[str, Any]], list[int]]:
         file = self._file(CLIPS, shard)
@@ -225,28 +220,29 @@ class CrateClips:
     def _check_files(self, folders: list[str], check_hashes: bool | None) -> None:
         """Every shard finished and as its marker says: missing and changed files are named."""
         storage = self.crate.storage
-        wanted: dict[str, dict[str, Any]] = {}
-        for folder in folders:
-            for shard, marker in enumerate(self.crate.markers(folder)):
-                if marker is None:
-                    raise CrateMismatch(
-                        f"{self.url}/{part_name(*self.crate.at(folder, shard))} was never finished (no marker); "
-                        f"finish it: {self._maker(folder)}"
-                    )
-                name = part_name(*self.crate.at(folder, shard))
-                wanted[name] = marker["files"][name]
-        total = sum(file["bytes"] for file in wanted.values())
+        total = sum(file["bytes"] for folder in folders for _, file in self._marked(folder))
         hashes = total <= _HASH_UP_TO_BYTES if check_hashes is None else check_hashes
-        for name, file in wanted.items():
-            if not storage.exists(name):
+        for folder in folders:
+            for name, file in self._marked(folder):
+                if not storage.exists(name):
+                    raise CrateMismatch(
+                        f"{self.url}/{name} is missing; restore it, or make it again: {self._maker(folder)}"
+                    )
+                if storage.size(name) != file["bytes"] or (hashes and storage.sha256(name) != file["sha256"]):
+                    raise CrateMismatch(
+                        f"{self.url}/{name} was changed after it was written; delete it and make it again: "
+                        f"{self._maker(folder)}"
+                    )
+
+    def _marked(self, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each file and what its marker says of it. Raises CrateMismatch where there is no marker."""
+        for shard, marker in enumerate(self.crate.markers(folder)):
+            name = part_name(*self.crate.at(folder, shard))
+            if marker is None:
                 raise CrateMismatch(
-                    f"{self.url}/{name} is missing; restore it, or make it again: {self._maker(folder)}"
+                    f"{self.url}/{name} was never finished (no marker); finish it: {self._maker(folder)}"
                 )
-            if storage.size(name) != file["bytes"] or (hashes and storage.sha256(name) != file["sha256"]):
-                raise CrateMismatch(
-                    f"{self.url}/{name} was changed after it was written; delete it and make it again: "
-                    f"{self._maker(folder)}"
-                )
+            yield name, marker["files"][name]
 
 
 def _slot_kinds(run: dict[str, Any]) -> dict[str, str]:
