@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from diffusion.model.unet import UNet
 
-__all__ = ["CudaGraphs", "compile_where_it_works", "fast_kernels", "fast_weights", "why_not_compiled"]
+__all__ = ["CudaGraphs", "compile_where_it_works", "fast_kernels", "fast_weights", "not_compiled", "why_not_compiled"]
 
 _WARM_UP = 3
 _COMPILERS = ("g++", "c++", "clang++")
@@ -45,6 +46,11 @@ def compile_where_it_works(
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "cratedig" / "compiled"))
     return model.compile_blocks()
+
+
+def not_compiled() -> AbstractContextManager[Any]:
+    """Within it compiled modules run as they are: for a few calls of other shapes, each of which would be compiled."""
+    return torch.compiler.set_stance("force_eager")
 
 
 def why_not_compiled(device: torch.device | str) -> str:

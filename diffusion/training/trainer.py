@@ -24,7 +24,7 @@ from diffusion.data.loader import ClipLoader, Waited, one_ahead
 from diffusion.data.text_source import TextSource
 from diffusion.model.checkpoint import Checkpoint, save_checkpoint
 from diffusion.model.config import TrainConfig
-from diffusion.model.kernels import compile_where_it_works, fast_kernels, fast_weights
+from diffusion.model.kernels import compile_where_it_works, fast_kernels, fast_weights, not_compiled
 from diffusion.model.lora import add_lora
 from diffusion.model.unet import UNet
 from diffusion.training.distill import Distillation
@@ -162,8 +162,9 @@ class Trainer:
                     self.distillation.follow(self.step, self.averaged_model.state_dict())
                 stopped = self._any(stop.signal > 0)
                 if stopped or self.step == config.total_steps or self.step % config.checkpoint_every == 0:
-                    self.save()
-                    on_checkpoint(self)
+                    with not_compiled() if config.compile else contextlib.nullcontext():
+                        self.save()
+                        on_checkpoint(self)
                 if stopped and self.step < config.total_steps:
                     raise Stopped(stop.signal or signal.SIGTERM)  # or another rank's
 

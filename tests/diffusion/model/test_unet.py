@@ -5,6 +5,7 @@ import torch
 
 from diffusion.model.config import STAGES
 from diffusion.model.cost import count_parameters, stage_cost
+from diffusion.model.kernels import not_compiled
 from diffusion.model.stages import PAPER_PARAMETERS_M, paper_stage
 from diffusion.model.unet import UNet
 from diffusion.model.unet_config import UNetConfig
@@ -125,6 +126,21 @@ def test_compiled_levels_are_the_same_without_a_graph_break():
         out.square().mean().backward()
         results.append((out, model.entry.weight.grad))
     torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_not_worth_compiling_runs_as_it_is():
+    """Held-out losses and demos of a training have other shapes: compiled code is made for none of them."""
+    import torch._dynamo
+
+    def compiled(graph, inputs):
+        raise AssertionError("compiled")
+
+    model = build(small(text_width=0, cross_attention=(False, False))).compile_blocks(backend=compiled)
+    x, t = torch.randn(2, 1, 40), torch.tensor([0.5, 0.2])
+    with not_compiled():
+        model(x, t)
+    with pytest.raises(torch._dynamo.exc.BackendCompilerFailed, match="compiled"):
+        model(x, t)
 
 
 def test_pooled_text_reaches_blocks_without_attention():
