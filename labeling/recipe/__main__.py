@@ -31,6 +31,12 @@ def _parser() -> argparse.ArgumentParser:
     recorded.add_argument("out", type=Path)
     recorded.add_argument("music", type=Path, nargs="+", help="folders of tracks that are in no figure of the card")
 
+    teach = steps.add_parser(
+        "teach", help="what a sentence encoder says of the bundled captions, for `train --teacher`"
+    )
+    teach.add_argument("out", type=Path, help="an .npz file")
+    teach.add_argument("encoder", type=Path, help="a folder that transformers loads, such as all-MiniLM-L6-v2's")
+
     train = steps.add_parser("train", help="train a model folder on mel shards (resumes where it stopped)")
     train.add_argument("out", type=Path)
     train.add_argument("--data", type=Path, required=True)
@@ -47,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--same-track", type=float, default=0.0, help="weight: two windows of a track lie together")
     train.add_argument("--same-facts", type=float, default=0.0, help="weight: and agree about facts")
     train.add_argument("--moments", type=float, default=0.0, help="weight: recordings lie where composed windows do")
+    train.add_argument("--teacher", type=Path, help="a sentence encoder's geometry of captions, from `teach`")
+    train.add_argument("--teacher-weight", type=float, default=0.3)
     train.add_argument("--device", default="auto")
     train.add_argument("--threads", type=int, default=0)
     train.add_argument("--writers", type=int, default=0, help="processes that write captions, beside a GPU")
@@ -152,6 +160,7 @@ def _train(args: argparse.Namespace) -> None:
         same_track_weight=args.same_track,
         same_facts_weight=args.same_facts,
         moments_weight=args.moments,
+        teacher_weight=args.teacher_weight if args.teacher else 0.0,
     )
     train(
         config,
@@ -159,6 +168,7 @@ def _train(args: argparse.Namespace) -> None:
         args.out,
         init=args.init,
         recorded=args.recorded,
+        teacher=args.teacher,
         device=args.device,
         threads=args.threads,
         writers=args.writers,
@@ -169,6 +179,12 @@ def _recorded(args: argparse.Namespace) -> None:
     from labeling.recipe.training.recorded_windows import write_recorded_windows
 
     print(f"{args.out}: {write_recorded_windows(args.out, args.music)} windows")
+
+
+def _teach(args: argparse.Namespace) -> None:
+    from labeling.recipe.training.teacher import write_teacher
+
+    print(f"{args.out}: {write_teacher(args.out, args.encoder)} captions")
 
 
 def _render(args: argparse.Namespace) -> None:
@@ -186,6 +202,7 @@ def main(argv: list[str] | None = None) -> int:
     steps = {
         "render": _render,
         "recorded": _recorded,
+        "teach": _teach,
         "train": _train,
         "evaluate": _evaluate,
         "calibrate": _calibrate,

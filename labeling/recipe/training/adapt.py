@@ -42,14 +42,13 @@ def same_facts(logits_2TN: torch.Tensor, composed_BN: torch.Tensor) -> torch.Ten
 
 
 def moments_apart(composed_BD: torch.Tensor, recorded_XD: torch.Tensor) -> torch.Tensor:
-    """How far mean and covariance of both are apart (CORAL; Sun and Saenko, 2016), in units of the composed spread.
-    Recordings move to where composed windows are: were both to move, they would meet in a point."""
-    composed_BD = composed_BD.detach()
+    """How far mean and covariance of both are apart (CORAL; Sun and Saenko, 2016), in units of their spreads: that both
+    shrink to a point brings them no closer."""
     mean_D, other_D = composed_BD.mean(0), recorded_XD.mean(0)
     a_BD, b_XD = composed_BD - mean_D, recorded_XD - other_D
     a_DD, b_DD = a_BD.T @ a_BD / len(a_BD), b_XD.T @ b_XD / len(b_XD)
-    mean_apart = (mean_D - other_D).square().sum() / a_DD.diagonal().sum()
-    return mean_apart + (a_DD - b_DD).square().sum() / a_DD.square().sum()
+    means = 2 * (mean_D - other_D).square().sum() / (a_DD.trace() + b_DD.trace())
+    return means + (a_DD - b_DD).square().sum() / (a_DD.norm() * b_DD.norm())
 
 
 def in_tone_of(mels_BFM: torch.Tensor, recorded_BFM: torch.Tensor, share_B: torch.Tensor) -> torch.Tensor:

@@ -26,6 +26,7 @@ from labeling.recipe.training.augment import augment
 from labeling.recipe.training.data import Shards
 from labeling.recipe.training.model import build_model, continue_model, multi_hot, save_model, set_input_statistics
 from labeling.recipe.training.recorded_windows import RecordedWindows
+from labeling.recipe.training.teacher import Teacher
 from labeling.recipe.training.texts import CaptionWriters
 from labeling.recipe.training.tokenizer import save_processor
 from pipeline.errors import BadInput
@@ -61,6 +62,8 @@ class TrainConfig:
     same_track_weight: float = 0.0
     same_facts_weight: float = 0.0
     moments_weight: float = 0.0
+    teacher_weight: float = 0.0
+    """Of the sentence encoder's geometry, where there is a teacher."""
 
 
 def soft_info_nce(
@@ -91,12 +94,14 @@ class _Trainer:
         device: str,
         writers: int = 0,
         recorded: RecordedWindows | None = None,
+        teacher: Path | None = None,
     ) -> None:
         self.config, self.data, self.out, self.device, self.recorded = config, data, out, device, recorded
         torch.manual_seed(config.seed)
         out.mkdir(parents=True, exist_ok=True)
         tokenizer = save_processor(out)
         self.texts = CaptionWriters(config.unknown_share, processes=writers)
+        self.teacher = Teacher(teacher, tokenizer, device) if teacher else None
         self.index = {fact: i for i, fact in enumerate(FACTS)}
         self.ahead: deque[tuple[NDArray[np.int64], NDArray[np.float32], Any]] = deque()
         self.model = self._model(tokenizer, init).to(device).train()
@@ -142,8 +147,9 @@ class _Trainer:
         indices, hot_BN, (tokens, stated_CN) = self._next_batch()
         mels_BFM = self.data.mels_on(indices, self.device)
         has_BN = torch.from_numpy(hot_BN).to(self.device)
-        recorded_2TFM = self._recorded(step_seed)
-        if recorded_2TFM is not None and c.tone_share:
+        drawn = np.random.default_rng((2, step_seed))
+        recorded_2TFM = self.recorded.pairs(c.recorded_tracks, drawn) if self.recorded else None
+        if recorded_2TFM is not None:
             mels_BFM = self._in_tone(mels_BFM, recorded_2TFM.flatten(0, 1), step_seed)
         mels_BFM = self._augmented(mels_BFM, step_seed)
         stated_CN = stated_CN.to(self.device)
@@ -161,6 +167,7 @@ class _Trainer:
             tokens = {k: v.to(self.device) for k, v in tokens.items()}
             captions_CD = self.model.text_projection(self.model.text_model(**tokens).pooler_output)
             tags_BN = self.tags(hidden)
+            taught = self.teacher.loss(self.model, c.batch, step_seed) if self.teacher else 0.0
         adapted = self._adapted(windows_BD.float(), tags_BN.float(), count)
         windows_BD, tags_BN = windows_BD[:count], tags_BN[:count]
         contrast = soft_info_nce(
@@ -172,17 +179,11 @@ class _Trainer:
         )
         tag_loss = torch.nn.functional.binary_cross_entropy_with_logits(tags_BN.float(), has_BN, reduction="none")
         tag_loss = tag_loss.sum(1).mean() / 6
-        (contrast + c.tag_loss_weight * tag_loss + adapted).backward()  # type: ignore[no-untyped-call]
+        (contrast + c.tag_loss_weight * tag_loss + adapted + c.teacher_weight * taught).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self._after_step(float(contrast.detach()), float(tag_loss.detach()), float(adapted.detach()))
-
-    def _recorded(self, step_seed: int) -> torch.Tensor | None:
-        """(2, T, F, M) of the step."""
-        if self.recorded is None:
-            return None
-        return self.recorded.pairs(self.config.recorded_tracks, np.random.default_rng((2, step_seed)))
 
     def _in_tone(self, mels_BFM: torch.Tensor, recorded_XFM: torch.Tensor, step_seed: int) -> torch.Tensor:
         random = torch.Generator().manual_seed(step_seed + 2)
@@ -293,6 +294,7 @@ def train(
     *,
     init: Path | None = None,
     recorded: Path | None = None,
+    teacher: Path | None = None,
     device: str = "auto",
     threads: int = 0,
     writers: int = 0,
@@ -301,6 +303,7 @@ def train(
     """Trains to the end of `config.steps`, or goes on from where a run in `out` stopped.
 
     recorded: a folder of `write_recorded_windows`, which `config.recorded_tracks` and what follows it are about.
+    teacher: a file of `write_teacher`, which `config.teacher_weight` is about.
     writers: processes that write captions beside a GPU; 0 writes them in this one.
 
     The bundled model: `python -m labeling.recipe train OUT --data SHARDS` (its card says steps, time and result).
@@ -313,7 +316,7 @@ def train(
         raise BadInput("recordings are for steps that take tracks of them: give both --recorded and --recorded-tracks")
     data = Shards(data_folder)
     windows = RecordedWindows(recorded, device) if recorded else None
-    trainer = _Trainer(config, data, out, init, device, writers, windows)
+    trainer = _Trainer(config, data, out, init, device, writers, windows, teacher)
     went_on = trainer.resume()
     print(
         f"{len(data)} windows, {'from step ' + str(trainer.step) if went_on else 'from the start'}, {device}",

@@ -16,6 +16,7 @@ from labeling.recipe.training.augment import augment
 from labeling.recipe.training.data import Shards, piece_seed
 from labeling.recipe.training.data import _write_shard as write_shard
 from labeling.recipe.training.model import frequency_code
+from labeling.recipe.training.teacher import same_geometry
 from labeling.recipe.training.train import TrainConfig, soft_info_nce, train
 from pipeline.errors import BadInput
 
@@ -144,3 +145,19 @@ def test_recordings_take_part_and_a_stopped_run_meets_the_same_ones(data: Path, 
 def test_recordings_without_a_number_of_tracks_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="--recorded-tracks"):
         train(CONFIG, data, tmp_path / "m", recorded=tmp_path, device="cpu")
+
+
+def test_a_teacher_draws_captions_together_that_it_says_are_alike(data: Path, tmp_path: Path) -> None:
+    alike = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    assert same_geometry(alike, alike).item() == pytest.approx(1 / 12, abs=1e-3)  # spreads are of a sample
+    assert same_geometry(alike, alike[[0, 2, 1, 3]]) > 0.5
+    texts = ["calm flute", "calm harp", "loud techno", "fast techno", "sad choir", "rock", "funk", "solo piano"]
+    geometry = np.random.default_rng(0).integers(-100, 100, (len(texts), 8)).astype(np.int8)
+    np.savez(tmp_path / "teacher.npz", texts=np.array(texts), geometry=geometry)
+    config = replace(CONFIG, teacher_weight=1.0)
+    train(config, data, tmp_path / "taught", teacher=tmp_path / "teacher.npz", device="cpu")
+    train(CONFIG, data, tmp_path / "alone", device="cpu")
+    taught, alone = ((tmp_path / d / "model.safetensors").read_bytes() for d in ("taught", "alone"))
+    assert taught != alone
+    with pytest.raises(BadInput, match="recipe teach"):
+        train(config, data, tmp_path / "none", teacher=tmp_path / "none.npz", device="cpu")
