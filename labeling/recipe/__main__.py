@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--windows", type=int, required=True, help="of training data")
     publish.add_argument("--samples", type=int, required=True, help="seen in training, with repeats")
     publish.add_argument("--training", required=True, help="how, in a few words, for the card")
+    publish.add_argument("--recordings", default="", help="that took part in training, for the card")
     publish.add_argument("--recorded", type=Path, help="Markdown on recorded music, for the card")
 
     demo = steps.add_parser("demo-music", help="compose, render and encode the demo tracks with their facts")
@@ -126,6 +127,7 @@ def _publish(args: argparse.Namespace) -> None:
         samples=args.samples,
         training=args.training,
         recorded=args.recorded.read_text() if args.recorded else "",
+        recordings=args.recordings,
     )
     print(f"{args.out}: {size / 1e6:.1f} MB")
 

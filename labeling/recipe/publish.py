@@ -42,8 +42,8 @@ processor = ClapProcessor.from_pretrained(folder)
 On music that this repository composes (`labeling/recipe/composing/compose.py`) and renders with two soundfonts,
 synthesisers, drum machines, guitar amplifiers, a few recorded drum kits and telephone prompts, and on captions that
 state what the composer did: {windows:,} windows of ten seconds, {samples:,} samples seen
-({training}). No recorded music and no
-human caption. It knows {styles} styles, {instruments} lead instruments in {families} families, tempo,
+({training}). {heard}
+No human caption. It knows {styles} styles, {instruments} lead instruments in {families} families, tempo,
 drums, energy, density, register, moods, textures, voices by formant synthesis, and a few kinds of noise; its tokenizer
 has {words:,} words (lower case, one token a word), among them {known} of the 500 most used words of MusicCaps' aspect
 tags and {share:.2%} of what the bundled vocabularies say. A word it doesn't know becomes `<unk>`, which it was trained
@@ -96,9 +96,20 @@ Audiophob (CC0); speech is prompts of Asterisk by Carlo Flora (Italian, segreter
 
 
 def publish(
-    trained: Path, out: Path, *, figures: Path, windows: int, samples: int, training: str, recorded: str = ""
+    trained: Path,
+    out: Path,
+    *,
+    figures: Path,
+    windows: int,
+    samples: int,
+    training: str,
+    recorded: str = "",
+    recordings: str = "",
 ) -> int:
-    """Copies what is needed and writes the card; returns the bytes of the folder."""
+    """Copies what is needed and writes the card; returns the bytes of the folder.
+
+    recorded: Markdown, what was measured on recorded music. recordings: which took part in training, where any did.
+    """
     missing = [name for name in _FILES if not (trained / name).is_file()]
     if missing:
         raise BadInput(f"{trained} lacks {', '.join(missing)}: expected a folder that `train` has written")
@@ -106,14 +117,22 @@ def publish(
     for name in _FILES:
         shutil.copyfile(trained / name, out / name)
     runs = [[Figures(**figure) for figure in run] for run in json.loads(figures.read_text())]
-    (out / "README.md").write_text(_card(trained, runs, windows, samples, training, recorded))
+    (out / "README.md").write_text(_card(trained, runs, windows, samples, training, recorded, recordings))
     total = sum((out / name).stat().st_size for name in (*_FILES, "README.md"))
     if total > LARGEST_BYTES:
         raise BadInput(f"{out} has {total:,} bytes: expected {LARGEST_BYTES:,} at most; train a smaller model")
     return total
 
 
-def _card(trained: Path, runs: list[list[Figures]], windows: int, samples: int, training: str, recorded: str) -> str:
+def _card(
+    trained: Path,
+    runs: list[list[Figures]],
+    windows: int,
+    samples: int,
+    training: str,
+    recorded: str,
+    recordings: str,
+) -> str:
     weights = (trained / "model.safetensors").stat().st_size
     words: dict[str, Any] = json.loads((trained / "tokenizer.json").read_text())["model"]["vocab"]
     pieces = runs[0][-1].windows
@@ -124,6 +143,7 @@ def _card(trained: Path, runs: list[list[Figures]], windows: int, samples: int, 
         windows=windows,
         samples=samples,
         training=training,
+        heard=_HEARD.format(recordings) if recordings else "No recorded music.",
         styles=len(STYLES),
         instruments=leads + 1,
         families=len(FAMILIES),
@@ -157,6 +177,9 @@ def _known_share(words: set[str]) -> float:
     texts = [word for caption in vocabulary_pool() for word in split_words(caption.text)]
     return sum(word in words for word in texts) / len(texts)
 
+
+_HEARD = """Of recorded music it heard {}, with nothing said of them: which windows are of one
+track, their tone, and that facts are about as frequent in them as in composed music."""
 
 _EVALUATION = """On pieces rendered with a soundfont (TimGM6mb), reverbs (mirror images of a box; training had decaying
 noise) and mixes (deeper equalisers) that it never met: {sets}, {pieces} pieces each, one trained model. Zero-shot, each

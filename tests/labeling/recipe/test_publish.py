@@ -39,9 +39,21 @@ def test_publish_copies_only_what_is_loaded_and_writes_the_card(tmp_path: Path) 
     assert size == sum(p.stat().st_size for p in (tmp_path / "out").iterdir())
     card = (tmp_path / "out" / "README.md").read_text()
     assert "13,500 windows" in card
+    assert "No recorded music." in card
     assert "3 sets of different pieces" in card
     assert "above its controls in every row" in card
     assert "| style | 46 | 2400 | 0.100 | 0.300 | 0.100 | 0.700 (0.700 to 0.700) |" in card
+
+
+def test_card_says_what_recordings_took_part(tmp_path: Path) -> None:
+    for name in FILES:
+        (tmp_path / name).write_bytes(b"{}" if name.endswith("json") else bytes(1000))
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"piano": 0}}}))
+    figures = _figures(tmp_path)
+    publish(tmp_path, tmp_path / "out", figures=figures, windows=1, samples=1, training="a test", recordings="12 songs")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "Of recorded music it heard 12 songs, with nothing said of them" in card
+    assert "No recorded music" not in card
 
 
 def test_publish_names_what_is_missing(tmp_path: Path) -> None:
