@@ -19,8 +19,8 @@ examples:
   cratedig train waveform-generator --crate BIG --crate CURATED=0.05 --run paper
   cratedig train waveform-generator --init-from runs/gpu80 --crate BIG --crate CURATED=0.2 --run gpu80 --lr 1e-5 \
       --steps 20000 --out runs/tuned                           --lora 16 for a few matrices only
-  cratedig train waveform-generator --distill-from runs/gpu80 --crate CRATE --run gpu80 --steps 60000 --lr 5e-5 \
-      --out runs/fast                                          8 steps instead of 1000
+  cratedig train waveform-generator --distill-from runs/gpu80 --crate CRATE --run gpu80 --steps 60000 --out runs/fast
+                                                              8 steps instead of 1000
   accelerate launch -m cratedig train waveform-cascader --crate CRATE --run paper      several GPUs
 
 The same command continues where a run was stopped or killed. Results: runs/RUN/STAGE (checkpoints, losses.jsonl,
@@ -63,6 +63,8 @@ def add_parser(subparsers: Any) -> None:
     fewer.add_argument("--distill-from", type=Path, metavar="CHECKPOINT", help="the trained stage, or its run")
     fewer.add_argument("--distill-steps", type=int, default=8, metavar="N", help="of the student (default: 8)")
     fewer.add_argument("--teacher-steps", type=int, default=64, metavar="N", help="N x 2, 4, 8, ... (default: 64)")
+    fewer.add_argument("--distill-guidance", type=float, metavar="W", help="built in (default: as the teacher is "
+                       "sampled with); few steps lose contrast, more guidance gives it back")  # fmt: skip
     text = parser.add_argument_group("text")
     text.add_argument("--text-encoder", metavar="NAME_OR_PATH", help="bundled, a ClapModel folder, or a T5 encoder")
     text.add_argument(
@@ -175,10 +177,13 @@ def _distill(args: argparse.Namespace) -> Any:
         raise BadInput("--distill-from begins with the teacher's weights, and trains all; give neither --init-from nor "
                        "--lora")  # fmt: skip
     try:
-        return DistillConfig(from_steps=args.teacher_steps, steps=args.distill_steps)
+        return DistillConfig(from_steps=args.teacher_steps, steps=args.distill_steps, guidance=args.distill_guidance)
     except ValidationError as error:
         first = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise BadInput(f"--teacher-steps {args.teacher_steps} --distill-steps {args.distill_steps}: {first}") from error
+        given = f"--teacher-steps {args.teacher_steps} --distill-steps {args.distill_steps}"
+        if args.distill_guidance is not None:
+            given += f" --distill-guidance {args.distill_guidance:g}"
+        raise BadInput(f"{given}: {first}") from error
 
 
 def _say(line: str) -> None:
@@ -205,6 +210,8 @@ def _changed(config: Any, args: argparse.Namespace) -> Any:
         "demo_every": args.demo_every,
         "loader_threads": args.loader_threads,
     }
+    if args.distill_from and args.lr is None:
+        names["peak_lr"] = config.peak_lr / 2  # a student begins with what its teacher knows
     changes = {name: value for name, value in names.items() if value is not None}
     if args.batch is not None and args.device_batch is None:
         changes["device_batch"] = min(config.device_batch, args.batch)

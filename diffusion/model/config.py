@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from diffusion.model.distill_config import DistillConfig, Predicts
 from diffusion.model.unet_config import UNetConfig
 from pipeline.errors import BadInput
 
@@ -37,7 +38,6 @@ STAGES: tuple[StageName, ...] = (
 STEREO_STAGE: StageName = "super-resolution"
 """The one that may make two channels: both cascades end with it. The paper's are mono."""
 
-Predicts = Literal["noise", "velocity", "clean"]
 SolverName = Literal["ancestral", "ddim", "dpm++2m", "heun", "unipc"]
 """How a sampler goes from noise to sound: the paper's ancestral steps, or a solver of the probability-flow ODE."""
 
@@ -151,10 +151,10 @@ class StageConfig(_Frozen):
     def _consistent(self) -> StageConfig:
         if bool(self.token_limit) != bool(self.unet.text_width):
             raise ValueError(f"token_limit {self.token_limit} and text_width {self.unet.text_width}: both or neither")
-        if self.unet.signal_channels not in self._signal_channels:
-            raise ValueError(f"{self.stage} cannot have {self.unet.signal_channels} signal channels")
         if self.stage.startswith("spectrogram") != (self.mel is not None):
             raise ValueError(f"{self.stage} needs mel settings exactly when it is a spectrogram stage")
+        if self.unet.signal_channels not in self._signal_channels:
+            raise ValueError(f"{self.stage} cannot have {self.unet.signal_channels} signal channels")
         if self.mel is not None and self.mel.sample_rate_hz != self.target_rate_hz:
             raise ValueError(f"mel at {self.mel.sample_rate_hz} Hz, target at {self.target_rate_hz} Hz")
         if self.uses_mel and self.mel is not None:
@@ -226,28 +226,6 @@ class StageConfig(_Frozen):
         if not self.uses_text or self.unet.text_width == width:
             return self
         return self.model_copy(update={"unet": self.unet.model_copy(update={"text_width": width})})
-
-
-class DistillConfig(_Frozen):
-    """Progressive distillation: from so many steps of a teacher to so many of the student, halved round by round."""
-
-    from_steps: int = Field(default=64, ge=2)
-    steps: int = Field(default=8, ge=1)
-    guidance: float = Field(default=1.0, ge=0)
-    """Of the teacher; the student has it built in."""
-    teacher_predicts: Predicts = "noise"
-
-    @property
-    def rounds(self) -> int:
-        return (self.from_steps // self.steps).bit_length() - 1
-
-    @model_validator(mode="after")
-    def _halved(self) -> DistillConfig:
-        if self.rounds < 1 or self.steps << self.rounds != self.from_steps:
-            raise ValueError(
-                f"{self.from_steps} steps can't be halved to {self.steps}; expected {self.steps} x 2, 4, 8, ..."
-            )
-        return self
 
 
 class TrainConfig(_Frozen):
@@ -326,9 +304,16 @@ class TrainConfig(_Frozen):
             raise BadInput(f"{'.'.join(map(str, first['loc'])) or 'settings'}: {said}") from error
 
     def learning_rate(self, step: int) -> float:
-        """At `step` counted from 0: linear warm-up, then a cosine that ends at `cosine_steps`."""
+        """At `step` counted from 0: linear warm-up, then a cosine that ends at `cosine_steps`; of a student, in each
+        round anew, to the round's end."""
         from math import cos, pi
 
+        if self.distill is not None:
+            _, first, end = self.distill.round_at(step, self.total_steps)
+            warm = max(1, min(self.warmup_steps, (end - first) // 10))
+            return (
+                self.peak_lr * min(1, (step - first + 1) / warm) * 0.5 * (1 + cos(pi * (step - first) / (end - first)))
+            )
         if step < self.warmup_steps:
             return self.peak_lr * (step + 1) / self.warmup_steps
         done = (step - self.warmup_steps) / max(self.cosine_steps - self.warmup_steps, 1)

@@ -1,9 +1,10 @@
 """Progressive distillation (arXiv 2202.00512): a student learns to go in one step of DDIM where its teacher takes two.
 
 In rounds of equal length the student's grid has half the steps of the one before, and the averaged student of a round
-is the teacher of the next. The first teacher is a trained stage with its classifier-free guidance, which the student
-takes in (arXiv 2210.03142, with one scale): it is asked once a step. The grid is even in t, and the student predicts
-the velocity, whose error does not grow on the way to the clean estimate.
+is the teacher of the next. Before them, a round takes in what the first teacher, a trained stage, has beside its
+weights: its classifier-free guidance (arXiv 2210.03142, with one scale), so that the student is asked once a step, and
+where it predicts the noise, the velocity in its place, whose error does not grow on the way to the clean estimate. The
+grid is even in t. The learning rate and the average begin anew in each round, which ends at a rate of 0.
 
 B batch, C channels, T time.
 """
@@ -21,7 +22,7 @@ from diffusion.data.batch import Batch
 from diffusion.model.config import DistillConfig, StageConfig
 from diffusion.process.augment import add_noise
 from diffusion.process.noise import NoiseSchedule, noise_from, noise_schedule
-from diffusion.process.sampler import clip_estimate, guided
+from diffusion.process.sampler import clip_estimate
 from diffusion.training.losses import LEAST_SIGMA
 
 __all__ = ["Distillation", "Estimate", "student_stage", "two_steps_in_one"]
@@ -65,11 +66,10 @@ class Distillation:
         self._round = 0
 
     def round_of(self, step: int) -> int:
-        """The last one keeps what the division leaves."""
-        return min(step * self._config.rounds // self._steps, self._config.rounds - 1)
+        return self._config.round_at(step, self._steps)[0]
 
     def student_steps(self, step: int) -> int:
-        return self._config.from_steps >> (self.round_of(step) + 1)
+        return self._config.from_steps >> (self.round_of(step) + (not self._config.converts))
 
     def follow(self, step: int, averaged: Mapping[str, Tensor]) -> bool:
         """At the beginning of a round the averaged student becomes the teacher; says whether it did."""
@@ -90,7 +90,11 @@ class Distillation:
         t_B = (torch.floor(batch.t_B * count).clamp(max=count - 1) + 1) / count
         x_t = add_noise(batch.clean_BCT, t_B, batch.noise_BCT, self._schedule)
         with torch.no_grad():
-            clean = two_steps_in_one(self._estimate(batch.conditions), x_t, t_B, 1 / count, self._schedule)
+            teacher = self._estimate(batch.conditions)
+            if self._config.converts and self._round == 0:
+                clean = teacher(x_t, t_B)
+            else:
+                clean = two_steps_in_one(teacher, x_t, t_B, 1 / count, self._schedule)
         alpha, sigma = (z.view(-1, 1, 1) for z in self._schedule.alpha_sigma(t_B))
         wanted = (alpha * x_t - clean) / sigma  # v = alpha eps - sigma x, with x_t = alpha x + sigma eps
         given = model(x_t, t_B, **batch.conditions).float()
@@ -101,18 +105,21 @@ class Distillation:
     def _estimate(self, conditions: Mapping[str, Any]) -> Estimate:
         first = self._round == 0
         predicts = self._teacher_stage.predicts if first else self._student.predicts
-        scale = self._config.guidance if first and "text_BLW" in conditions else 1.0
+        scale = (self._config.guidance or 1.0) if first and "text_BLW" in conditions else 1.0
+        between = self._student.sampling.guided_from, self._student.sampling.guided_to
         without = {name: value for name, value in conditions.items() if not name.startswith("text_")}
 
         def noise(x: Tensor, t_B: Tensor, given: Mapping[str, Any]) -> Tensor:
             predicted = self.teacher(x, t_B, **given).float()
             return noise_from(predicts, x, predicted, t_B, self._schedule)
 
-        denoise = (
-            guided(lambda x, t: (noise(x, t, conditions), noise(x, t, without)), scale)
-            if scale != 1
-            else lambda x, t: noise(x, t, conditions)
-        )
+        def denoise(x: Tensor, t_B: Tensor) -> Tensor:
+            told = noise(x, t_B, conditions)
+            if scale == 1:
+                return told
+            led_B = (t_B >= between[0]) & (t_B <= between[1])
+            scale_B = torch.where(led_B, scale, 1.0).view(-1, 1, 1)
+            return scale_B * told + (1 - scale_B) * noise(x, t_B, without)
 
         def estimate(x: Tensor, t_B: Tensor) -> Tensor:
             alpha, sigma = (z.view(-1, 1, 1) for z in self._schedule.alpha_sigma(t_B))

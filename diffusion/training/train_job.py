@@ -222,10 +222,14 @@ def _source(path: Path, stage: str) -> Checkpoint:
 
 def _as_student(teacher: StageConfig, distill: DistillConfig) -> dict[str, Any]:
     """Every sample has its text: guidance, for which some are trained without, is built in."""
-    guidance = teacher.sampling.guidance if teacher.uses_text else 1.0
-    known = {"guidance": guidance, "teacher_predicts": teacher.predicts}
+    if distill.guidance is not None and not teacher.uses_text:
+        raise BadInput(f"{teacher.stage} reads no text, so nothing guides it; leave --distill-guidance away")
+    guidance = teacher.sampling.guidance if distill.guidance is None else distill.guidance
+    guidance, student = guidance if teacher.uses_text else 1.0, student_stage(teacher, distill.steps)
+    converts = guidance != 1 or student.predicts != teacher.predicts
+    known = {"guidance": guidance, "teacher_predicts": teacher.predicts, "converts": converts}
     return {
-        "stage": student_stage(teacher, distill.steps),
+        "stage": student,
         "distill": distill.model_copy(update=known),
         "text_drop": 0.0,
     }
@@ -242,8 +246,9 @@ def _begun(out: Path, config: TrainConfig, encoder: TextEncoder | None) -> Check
     if encoder is not None and found.text_encoder is not None:
         encoder.card.refuse_other(found.text_encoder, str(found.folder))
     old, new = found.config.model_dump(), config.model_dump()
+    may_change = _MAY_CHANGE - ({"total_steps"} if config.distill else set())  # which is what a round is a part of
     for name in new:
-        if name not in _MAY_CHANGE and old[name] != new[name]:
+        if name not in may_change and old[name] != new[name]:
             raise BadInput(
                 f"{found.folder} was trained with other settings ({_difference(old[name], new[name], name)}); continue "
                 "it with the same ones, or give another --out"

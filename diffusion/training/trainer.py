@@ -110,7 +110,8 @@ class Trainer:
             self.step = resume.step
             model.load_state_dict(resume.tensors("model"))
             self.ema.module.load_state_dict(resume.tensors("ema"))
-            self.ema.n_averaged.fill_(resume.step)
+            begun = config.distill.round_at(resume.step, config.total_steps)[1] if config.distill else 0
+            self.ema.n_averaged.fill_(resume.step - begun)
             if self.distillation is not None:
                 self.distillation.resume(resume.step, resume.tensors("teacher"))
         optimizer = torch.optim.Adam(
@@ -158,8 +159,10 @@ class Trainer:
                 taken = time.perf_counter() - started
                 self.log.step(self.step, loss, norm, config.learning_rate(self.step), taken, batches.waited_s())
                 self.step += 1
-                if self.distillation is not None:
-                    self.distillation.follow(self.step, self.averaged_model.state_dict())
+                if self.distillation is not None and self.distillation.follow(
+                    self.step, self.averaged_model.state_dict()
+                ):
+                    self.ema.n_averaged.zero_()
                 stopped = self._any(stop.signal > 0)
                 if stopped or self.step == config.total_steps or self.step % config.checkpoint_every == 0:
                     with not_compiled() if config.compile else contextlib.nullcontext():

@@ -52,14 +52,15 @@ def test_one_step_of_the_target_ends_where_two_of_the_teacher_do(count):
 
 
 class _Linear(torch.nn.Module):
-    """v = c(t) x, with a number for each of 64 times: enough for a Gaussian, and nothing else."""
+    """v = c(t) x, or the noise, with a number for each of 64 times: enough for a Gaussian, and nothing else."""
 
-    def __init__(self):
+    def __init__(self, predicts="velocity"):
         super().__init__()
         t = torch.arange(1, 65) / 64
-        alpha, sigma = SCHEDULE.alpha_sigma(t)
+        alpha, sigma = (value.double() for value in SCHEDULE.alpha_sigma(t.double()))
         clean = alpha * STD**2 / (alpha**2 * STD**2 + sigma**2)
-        self.gain = torch.nn.Parameter((alpha - clean) / sigma)
+        gain = (1 - alpha * clean) / sigma if predicts == "noise" else (alpha - clean) / sigma
+        self.gain = torch.nn.Parameter(gain.float())
 
     def forward(self, x, t_B, **conditions):
         return self.gain[(t_B * 64).round().long() - 1].view(-1, 1, 1) * x
@@ -73,20 +74,24 @@ def estimate_of(model):
     return estimate
 
 
-def test_four_rounds_on_a_gaussian_keep_what_64_steps_made():
-    """64 steps of DDIM turn noise of std 1 into std 0.2997; four steps without distillation miss by a third."""
+@pytest.mark.parametrize("predicts", ["velocity", "noise"])
+def test_four_rounds_on_a_gaussian_keep_what_64_steps_made(predicts):
+    """64 steps of DDIM turn noise of std 1 into std 0.2997; four steps without distillation miss by a third. A teacher
+    of the noise is learned as one of the velocity in a round before."""
     stage = small_stage("waveform-generator", noise="cosine")
     stage = stage.model_copy(update={"sampling": stage.sampling.model_copy(update={"clip": "none"})})
-    student, steps = student_stage(stage, 4), 1200
-    model = _Linear()
-    teaching = Distillation(
-        model, stage.model_copy(update={"predicts": "velocity"}), student, DistillConfig(from_steps=64, steps=4), steps
-    )
-    assert [teaching.student_steps(step) for step in (0, 299, 300, 600, 1199)] == [32, 32, 16, 8, 4]
+    converts = predicts == "noise"
+    student, steps = student_stage(stage, 4), 1200 + 300 * converts
+    config = DistillConfig(from_steps=64, steps=4, teacher_predicts=predicts, converts=converts)
+    model, exact = _Linear(predicts), _Linear()
+    teaching = Distillation(model, stage.model_copy(update={"predicts": predicts}), student, config, steps)
+    counts = [*([64] * converts), 32, 16, 8, 4]
+    assert [teaching.student_steps(step) for step in range(0, steps, 300)] == counts
+    assert [teaching.student_steps(step) for step in range(299, steps, 300)] == counts
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     x_1 = torch.randn(1, 1, 2_000, generator=generator)
-    before = ddim(estimate_of(model), x_1, 64), ddim(estimate_of(model), x_1, 4)
+    before = ddim(estimate_of(exact), x_1, 64), ddim(estimate_of(exact), x_1, 4)
     for step in range(steps):
         draw = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
         clean, noise = STD * draw(64, 1, 32), draw(64, 1, 32)
@@ -102,6 +107,44 @@ def test_four_rounds_on_a_gaussian_keep_what_64_steps_made():
     assert error(fast) < 0.03
     assert error(before[1]) > 5 * error(fast)
     assert float(fast.std()) == pytest.approx(float(before[0].std()), rel=0.03)
+
+
+def test_the_rate_begins_anew_in_each_round_and_ends_at_0():
+    distill = DistillConfig(from_steps=16, steps=4, converts=True)
+    config = small_run("waveform-generator", "", total_steps=90, warmup_steps=30, peak_lr=1.0).with_changes(
+        distill=distill
+    )
+    rates = [config.learning_rate(step) for step in range(90)]
+    assert [distill.round_at(step, 90) for step in (0, 29, 30, 89)] == [
+        (0, 0, 30),
+        (0, 0, 30),
+        (1, 30, 60),
+        (2, 60, 90),
+    ]
+    assert rates[:30] == rates[30:60] == rates[60:]
+    assert rates[0] == pytest.approx(1 / 3)  # a tenth of a round warms up
+    assert rates[2] > 0.95
+    assert rates[29] < 0.01
+    assert [DistillConfig(from_steps=8, steps=1).round_at(step, 10)[0] for step in range(10)] == [0] * 4 + [1] * 3 + [
+        2
+    ] * 3
+
+
+def test_guidance_leads_at_its_times_alone():
+    stage = small_stage("waveform-generator", predicts="velocity")
+    led = stage.sampling.model_copy(update={"guided_from": 0.3, "guided_to": 0.6})
+    student = student_stage(stage.model_copy(update={"sampling": led}), 2)
+
+    class Says(torch.nn.Module):
+        def forward(self, x, t_B, text_BLW=None, **given):
+            return torch.zeros_like(x) if text_BLW is None else torch.ones_like(x)
+
+    teaching = Distillation(Says(), stage, student, DistillConfig(from_steps=8, steps=2, guidance=3.0), 10)
+    teaching._clip = None
+    t_B, x = torch.tensor([0.25, 0.5, 0.75]), torch.zeros(3, 1, 4)
+    clean = teaching._estimate({"text_BLW": torch.zeros(3, 1, 1)})(x, t_B)
+    _, sigma = SCHEDULE.alpha_sigma(t_B)
+    torch.testing.assert_close(clean[:, 0, 0], -sigma * torch.tensor([1.0, 3.0, 1.0]))
 
 
 def test_guidance_is_taken_in_by_the_first_teacher_alone():
@@ -167,7 +210,7 @@ def distil(clap, crate, out, run, **changes):
 def test_a_run_of_two_rounds_resumes_to_the_bit(run, crate, clap, tmp_path):
     distil(clap, crate, tmp_path / "whole", run)
     found = read_checkpoint(tmp_path / "whole")
-    assert (found.config.distill.rounds, found.config.distill.guidance, found.config.text_drop) == (2, 3.0, 0.0)
+    assert (found.config.distill.rounds, found.config.distill.guidance, found.config.text_drop) == (3, 3.0, 0.0)
     first = read_checkpoint(tmp_path / "whole" / "checkpoints" / "step-00000004")
     assert all(np.isfinite(line["loss"]) for line in read_losses(tmp_path / "whole"))
     distil(clap, crate, tmp_path / "parts", run)
@@ -193,6 +236,7 @@ def test_a_run_of_two_rounds_resumes_to_the_bit(run, crate, clap, tmp_path):
         (["--distill-from", "{run}", "--lora", "4"], "give neither"),
         (["--distill-from", "{run}", "--distill-steps", "7"], "can't be halved to 7"),
         (["--distill-from", "/nowhere"], "is not a checkpoint"),
+        (["--distill-from", "{run}", "--distill-guidance", "-1"], "--distill-guidance -1: Input should be greater"),
     ],
 )
 def test_the_command_refuses(run, crate, tmp_path, words, message):
@@ -205,3 +249,24 @@ def test_the_command_refuses(run, crate, tmp_path, words, message):
     args = parser.parse_args(line)
     with pytest.raises(BadInput, match=message):
         args.run(args)
+
+
+@pytest.mark.slow
+def test_what_no_student_can_have_is_refused(run, crate, clap, tmp_path):
+    with pytest.raises(BadInput, match="spectrogram-vocoder reads no text, so nothing guides it; leave --distill-gui"):
+        train_stage(
+            small_run("spectrogram-vocoder", clap), [CrateUse(crate)], tmp_path / "mel", cpu=True, init_from=run,
+            distill=DistillConfig(from_steps=8, steps=2, guidance=2.0),
+        )  # fmt: skip
+    distil(clap, crate, tmp_path / "student", run, total_steps=3)
+    with pytest.raises(BadInput, match="total_steps: 3, now 6"):
+        distil(clap, crate, tmp_path / "student", run, total_steps=6)
+
+
+@pytest.mark.slow
+def test_a_stage_without_guidance_wastes_no_round(run, crate, clap, tmp_path):
+    trainer = train_stage(
+        small_run("spectrogram-vocoder", clap, total_steps=2), [CrateUse(crate)], tmp_path, cpu=True, init_from=run,
+        distill=DistillConfig(from_steps=8, steps=2),
+    )  # fmt: skip
+    assert (trainer.config.distill.converts, trainer.config.distill.rounds) == (False, 2)
