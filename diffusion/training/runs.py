@@ -118,9 +118,10 @@ def small(stage: StageName) -> TrainConfig:
         )
     unet = {"base": 192, "multipliers": (1, 1, 1, 1), "blocks": (2, 1, 1, 1)}
     wide = UNetConfig.model_validate({**config.stage.unet.model_dump(), **unet})
+    sampling = config.stage.sampling.model_copy(update={"guided_from": 0.2, "guided_to": 0.7})
     return config.with_changes(
         **common,
-        stage=config.stage.model_copy(update={"unet": wide, "crop_s": 7.68}),
+        stage=config.stage.model_copy(update={"unet": wide, "crop_s": 7.68, "sampling": sampling}),
         global_batch=48,
         device_batch=48,
         peak_lr=1.2e-3,
