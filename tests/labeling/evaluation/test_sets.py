@@ -158,7 +158,7 @@ def windows() -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The `(hop_length|n_fft)` parameter is deprecated:FutureWarning")  # librosa 1.0 of itself
+@pytest.mark.filterwarnings("ignore:The `(hop_length|n_fft)` parameter is deprecated:FutureWarning")  # librosa 1.0
 def test_known_corruptions_of_real_music_are_further_the_stronger_they_are(windows: np.ndarray) -> None:
     import librosa
     from scipy import signal
