@@ -26,6 +26,7 @@ def score_trainer(trainer: Trainer, judge: Embedder) -> dict[str, float]:
     import numpy as np
     import soxr
 
+    from diffusion.generation.wav import mono_mix
     from diffusion.training.demos import held_out_samples
     from labeling.evaluation.kernel import kernel_distance
 
@@ -36,9 +37,8 @@ def score_trainer(trainer: Trainer, judge: Embedder) -> dict[str, float]:
 
     def heard(audio: list[np.ndarray]) -> np.ndarray:
         rate = judge.card.sample_rate_hz
-        mono = [clip if clip.ndim == 1 else clip.mean(axis=0) for clip in audio]
         return judge.embed_clips(
-            [np.asarray(soxr.resample(clip, samples.sample_rate_hz, rate), np.float32) for clip in mono]
+            [np.asarray(soxr.resample(mono_mix(clip), samples.sample_rate_hz, rate), np.float32) for clip in audio]
         )
 
     made_BD, truth_BD = heard(samples.made), heard(samples.truth)

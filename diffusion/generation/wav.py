@@ -17,7 +17,12 @@ from diffusion.generation.cascade import Cascade, Generated
 from diffusion.model.config import SamplingConfig, StageName
 from pipeline.errors import BadInput, RunFailed
 
-__all__ = ["read_settings", "settings_of", "write_results", "write_wav"]
+__all__ = ["mono_mix", "read_settings", "settings_of", "write_results", "write_wav"]
+
+
+def mono_mix(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(T,) of what a stage made, (T,) or (C, T)."""
+    return audio if audio.ndim == 1 else audio.mean(axis=0)
 
 
 def write_wav(path: Path, audio: NDArray[np.float32], sample_rate_hz: int, settings: Mapping[str, Any]) -> None:

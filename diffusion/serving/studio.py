@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from diffusion.generation.cascade import Cascade, CascadeName, Generated
-from diffusion.generation.wav import settings_of, write_wav
+from diffusion.generation.wav import mono_mix, settings_of, write_wav
 from diffusion.model.config import SolverName, StageName
 from diffusion.process.invert import invert_mel
 from pipeline.errors import BadInput, CratedigError
@@ -245,8 +245,7 @@ class Studio:
             wav[name] = self.folder / ticket.id / f"{result.seed}-{name}.wav"
             write_wav(wav[name], audio, rate, about)
             png[name] = wav[name].with_suffix(".png")
-            mono_T = audio if audio.ndim == 1 else audio.mean(axis=0)
-            png[name].write_bytes(self._picture(mono_T, rate))
+            png[name].write_bytes(self._picture(mono_mix(audio), rate))
         return Clip(result.seed, wav, png)
 
     def _fail(self, batch: list[Ticket], why: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from diffusion.generation.wav import mono_mix
 from diffusion.model.config import TrainConfig
 from pipeline.errors import RunFailed
 
@@ -129,7 +130,7 @@ class RunLog:
 
     def audio(self, name: str, samples: Any, sample_rate_hz: int, step: int) -> None:
         """A demo, to be heard in TensorBoard, whose sound is mono."""
-        samples = samples if samples.ndim == 1 else samples.mean(axis=0)
+        samples = mono_mix(samples)
         for tracker in self._accelerator.trackers if self._main else []:
             if tracker.name == "tensorboard":
                 tracker.writer.add_audio(name, samples, step, sample_rate=sample_rate_hz)
